@@ -1,0 +1,83 @@
+"""The one error tree of the house, and the words it speaks.
+
+Every fault that a person may meet is one of these classes. Each holds the operation, its subject, what happened and the
+next step (zh and en), and a retry class that tells the machinery what to do without reading the text:
+
+- `retry`: the same call may succeed later (a line that is down, a card that was pulled);
+- `park`:  set this one thing aside with its reason and go on with the next;
+- `stop`:  nothing of this kind may go on until a person has acted (a damaged ledger, a wrong setting).
+
+The tree, kept honest by `tests/config/test_errors.py`:
+
+TREE
+"""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, Literal
+
+Language = Literal["zh", "en"]
+LANGUAGES: tuple[Language, ...] = ("zh", "en")  # zh first: it is the default everywhere
+
+
+class Retry(StrEnum):
+    """What the caller's machinery does with an error, without reading its text."""
+
+    RETRY = "retry"
+    PARK = "park"
+    STOP = "stop"
+
+
+class _Lenient(string.Formatter):
+    """Fills `{name}` with `?` when the number is missing: a message about a fault must not be a second fault."""
+
+    def get_value(self, key: int | str, args: Any, kwargs: Any) -> Any:
+        return kwargs.get(str(key), "?")
+
+
+_FORMATTER = _Lenient()
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One sentence in both languages, with `{name}` places for numbers."""
+
+    zh: str
+    en: str
+
+    def text(self, language: Language, **numbers: object) -> str:
+        """The sentence in `language` with its places filled; a missing number shows as `?`."""
+        return _FORMATTER.vformat(self.zh if language == "zh" else self.en, (), numbers)
+
+
+class JingkaError(Exception):
+    """The root: what was being done, to what, what happened, what to do next, and how machinery should react.
+
+    `details` fill the places of `what` and `hint` and travel to pages and problem documents, so they must never hold a
+    card number: pass a `Pan` (it masks itself) or nothing.
+    """
+
+    code: ClassVar[str] = "error"
+    retry: ClassVar[Retry] = Retry.STOP
+    what: ClassVar[Words] = Words("操作失败", "the operation failed")
+    hint: ClassVar[Words] = Words("请联系技术支持", "call support")
+
+    def __init__(self, operation: str, subject: str, **details: object) -> None:
+        self.operation = operation
+        self.subject = subject
+        self.details = details
+        super().__init__(operation, subject)
+
+    def what_text(self, language: Language) -> str:
+        """What happened, for a person."""
+        return self.what.text(language, subject=self.subject, **self.details)
+
+    def hint_text(self, language: Language) -> str:
+        """The person's next step."""
+        return self.hint.text(language, subject=self.subject, **self.details)
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.subject}: {self.what_text('en')} ({self.hint_text('en')})"
