@@ -1,7 +1,7 @@
 """What a reader says about a card, and the errors of cards and readers.
 
-The card number lives only inside `Pan`: nothing here or elsewhere can print, log, pickle or send it. What the house needs
-of it (a keyed hash, its issuer range, its last four digits) `Pan` answers itself.
+The card number lives only inside `Pan`: nothing here or elsewhere can print, log, pickle or send it. What the house
+needs of it (a keyed hash, its issuer range, its last four digits) `Pan` answers itself.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class CardRefused(CardError):
 
     code = "card-refused"
     what = Words("卡片拒绝读取(状态字 {status_word})", "the card refuses to be read (status word {status_word})")
-    hint = Words("卡片可能已被银行锁定,请持卡人联系发卡行", "the bank may have blocked it; ask the holder to call the bank")
+    hint = Words("卡片可能已被银行锁定,请持卡人联系发卡行", "the bank may have blocked it: the holder should call")
 
 
 class ReaderError(JingkaError):
@@ -107,7 +107,7 @@ class ReaderNoise(ReaderError):
 
     code = "reader-noise"
     what = Words("读卡器数据无法识别({reason})", "the reader's bytes make no sense ({reason})")
-    hint = Words("请重刷;若一直如此,请检查波特率和帧格式设置", "swipe again; if it persists check baud rate and frame kind")
+    hint = Words("请重刷;若一直如此,请检查波特率和帧格式设置", "swipe again; then check baud rate and frame kind")
 
 
 def luhn_valid(digits: str) -> bool:

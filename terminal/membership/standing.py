@@ -1,4 +1,4 @@
-"""Standing and class of a member, and the member as the rules see them. A leaf: imports nothing of the house but words."""
+"""Standing and class of a member, and the member as the rules see them."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ STANDING_WORDS: dict[Standing, Words] = {
 class Member:
     """A card holder as the rules see them: tokens, never numbers.
 
-    `token` is `v<key version>:<64 hex>`; `person` the same form over the person's id, or the card's own token when the roll
-    names no person; `issued` is the card's issue day, None when the roll does not say.
+    `token` is `v<key version>:<64 hex>`; `person` the same form over the person's id, or the card's own token when the
+    roll names no person; `issued` is the card's issue day, None when the roll does not say.
     """
 
     token: str
