@@ -203,11 +203,11 @@ class HqSection(Section):
 class HqFileSettings(_TomlSettings):
     """Everything `jingka hq` needs."""
 
-    headquarters: HqSection = HqSection()
+    hq: HqSection = HqSection()
 
 
 class HqSettings(Section):
-    """`HqFileSettings` flattened for the service."""
+    """`HqFileSettings` flattened for the service; its table is `[hq]`, for `[headquarters]` is the terminal's."""
 
     data_dir: Path
     host: str
@@ -243,7 +243,7 @@ def load_hq(path: Path | None) -> HqSettings:
     """Headquarters' settings; no file means all defaults. Raises `SettingsMissing`, `SettingsInvalid`."""
     settings = _load(path, HqFileSettings)
     base = path.resolve().parent if path else Path.cwd()
-    return HqSettings(data_dir=base / settings.data_dir, log=settings.log, **settings.headquarters.model_dump())
+    return HqSettings(data_dir=base / settings.data_dir, log=settings.log, **settings.hq.model_dump())
 
 
 def _load(path: Path | None, model: type[SettingsT]) -> SettingsT:
