@@ -52,11 +52,11 @@ GLOBAL_WINDOW_S = 60
 
 
 class Role(StrEnum):
-    """What a person may do: a cashier sells; a manager also voids and sees the day; headquarters sees all."""
+    """What a person may do: a cashier sells; a manager also voids and sees the day; an operator works at headquarters."""
 
     CASHIER = "cashier"
     MANAGER = "manager"
-    HEADQUARTERS = "headquarters"
+    OPERATOR = "operator"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -28,6 +29,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config.errors import JingkaError, Language, Retry, Words
 from terminal.serving.locale import language_of
+
+logger = logging.getLogger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"
 VALIDATION_ERRORS_MAX = 20  # a client needs the first few; a hostile body must not write a long answer
@@ -280,9 +283,7 @@ class Faults:
         try:
             await self._app(scope, receive, noting_send)
         except Exception:
-            import structlog  # only a fault needs it
-
-            structlog.get_logger(__name__).exception("request-failed", method=scope["method"], path=scope["path"])
+            logger.exception("%s %s failed", scope["method"], scope["path"])
             if begun:
                 raise  # half an answer is out: the server must cut the connection
             request = Request(scope)

@@ -77,9 +77,8 @@ def sign_in_routes(gate: Gate, pages: Pages, statuses: Mapping[type[JingkaError]
     async def show(request: Request) -> Response:
         if gate.visitor(request) is not None:
             return RedirectResponse(_own_path(request.query_params.get("next", "")), 303)
-        return pages.response(
-            request, "sign-in.html", next=_own_path(request.query_params.get("next", "")), notice=None
-        )
+        follow = _own_path(request.query_params.get("next", ""))
+        return pages.response(request, "sign-in.html", next=follow, notice=None, entered="")
 
     @router.post(SIGN_IN_PATH)
     async def enter(request: Request) -> Response:
