@@ -1,0 +1,124 @@
+"""Track 2 of a magnetic stripe, pure: characters in, `Track2` out (ISO/IEC 7813; research: stripe and serial readers).
+
+    ; PAN 13-19 = YYMM service-code 3 discretionary ? LRC        at most 40 characters
+
+The sentinels and the check character (LRC) may be missing: many readers are set to leave them out. What the reader
+could not make out, it says itself (`;E?`); what is no track 2 is told apart, so that the cashier knows what to do.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from config.errors import Words
+from drivers.card import PAN_DIGITS_MAX, PAN_DIGITS_MIN, CardError, Expiry, MalformedCard, NotACard, Pan
+
+TRACK2_CHARACTERS_MAX = 40  # ISO/IEC 7813: both sentinels and the LRC included
+START_SENTINEL = ";"
+END_SENTINEL = "?"
+SEPARATOR = "="
+TRACK3_FORMAT = "99"  # ISO/IEC 4909: track 3 starts `;99`; no issuer number begins with 99
+TRACK1_START = "%"
+
+# ISO/IEC 7813: a separator stands in for an expiry or a service code that the card does not carry.
+_BODY = re.compile(r"(?P<pan>[0-9]+)=(?P<expiry>[0-9]{4}|=)(?P<service>[0-9]{3}|=)[0-9:<=>]*", re.ASCII)
+_ALPHABET = frozenset("0123456789:;<=>?")  # the `E` of the readers' error stripe `;E?` is not in it
+
+
+class StripeUnread(MalformedCard):
+    """The stripe went through, but not every character of it arrived."""
+
+    code = "stripe-unread"
+    what = Words("磁条没有读清", "the stripe was not read cleanly")
+    hint = Words("请匀速重刷一次;仍失败请改用芯片", "swipe once more at an even speed; then try the chip")
+
+
+class WrongTrack(MalformedCard):
+    """The reader sent another track than track 2: it is set up wrongly."""
+
+    code = "wrong-track"
+    what = Words("读卡器送来的是第 {track} 磁道,不是第 2 磁道", "the reader sent track {track} instead of track 2")
+    hint = Words("请技术人员把读卡器设为只送第 2 磁道", "ask support to set the reader to send track 2 only")
+
+
+@dataclass(frozen=True, slots=True)
+class Track2:
+    """What the house needs of track 2; the discretionary data are not kept."""
+
+    pan: Pan
+    expiry: Expiry | None
+    service_code: str | None
+
+
+def parse_track2(text: str | bytes | bytearray, *, sentinels_required: bool = False) -> Track2:
+    """The card behind one line of track 2, without line ends.
+
+    Both sentinels or neither, unless `sentinels_required`; an LRC after `?` is checked when it is there. Raises only
+    `CardError`s, and none of them (nor its traceback) keeps a character of the card.
+    """
+    try:
+        return _parse(_characters(text), sentinels_required)
+    except CardError as error:
+        del text  # a traceback that prints local variables must not show the card
+        raise error.with_traceback(None) from None
+
+
+def lrc(text: str) -> str:
+    """The check character of `text`, which includes both sentinels: XOR of the low four bits, shown as `0`..`?`."""
+    check = 0
+    for character in text:
+        check ^= ord(character) & 0x0F
+    return chr(0x30 + check)
+
+
+def _characters(text: str | bytes | bytearray) -> str:
+    if isinstance(text, str):
+        return text
+    return text.decode("ascii", errors="replace")  # what is not ASCII fails the alphabet below
+
+
+def _parse(text: str, sentinels_required: bool) -> Track2:
+    _refuse_other_tracks(text)
+    if len(text) > TRACK2_CHARACTERS_MAX:
+        raise MalformedCard("read stripe", "track 2", reason=f"{len(text)} > {TRACK2_CHARACTERS_MAX}")
+    if not _ALPHABET.issuperset(text):
+        raise StripeUnread("read stripe", "track 2")
+    body = _between_sentinels(text, sentinels_required)
+    if SEPARATOR not in body:
+        raise _no_separator(body, enclosed=text.startswith(START_SENTINEL))
+    fields = _BODY.fullmatch(body)
+    if fields is None:
+        raise StripeUnread("read stripe", "track 2")
+    if not PAN_DIGITS_MIN <= len(fields["pan"]) <= PAN_DIGITS_MAX:
+        raise NotACard("read stripe", "track 2", reason=f"{len(fields['pan'])} digits")
+    return Track2(
+        pan=Pan(fields["pan"]),
+        expiry=None if fields["expiry"] == SEPARATOR else Expiry.from_yymm(fields["expiry"]),
+        service_code=None if fields["service"] == SEPARATOR else fields["service"],
+    )
+
+
+def _refuse_other_tracks(text: str) -> None:
+    if text.startswith(TRACK1_START):
+        raise WrongTrack("read stripe", "track 2", track=1)
+    if text.removeprefix(START_SENTINEL).startswith(TRACK3_FORMAT):
+        raise WrongTrack("read stripe", "track 2", track=3)
+
+
+def _between_sentinels(text: str, required: bool) -> str:
+    """The text without its sentinels and LRC; one sentinel alone means that the other end was cut off."""
+    starts = text.startswith(START_SENTINEL)
+    body, end, check = text.removeprefix(START_SENTINEL).partition(END_SENTINEL)
+    if starts != bool(end) or (required and not starts) or START_SENTINEL in body:
+        raise StripeUnread("read stripe", "track 2")
+    if check not in {"", lrc(START_SENTINEL + body + END_SENTINEL)}:
+        raise StripeUnread("read stripe", "track 2")
+    return body
+
+
+def _no_separator(body: str, *, enclosed: bool) -> CardError:
+    """Digits between sentinels are another kind of badge; without sentinels the rest may just be cut off."""
+    if enclosed and body:
+        return NotACard("read stripe", "track 2", reason=f"{len(body)} digits")
+    return StripeUnread("read stripe", "track 2")

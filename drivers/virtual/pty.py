@@ -1,0 +1,90 @@
+"""A virtual stripe reader on a pseudo-terminal: its swipes reach `drivers.serial_port` as those of a real device do."""
+
+from __future__ import annotations
+
+import os
+import select
+import tty
+from pathlib import Path
+from typing import Protocol
+
+from config.errors import Words
+from drivers.card import ReaderError
+from drivers.framing import framing_named
+
+WRITE_WAIT_S = 2.0  # a reader drains the line at once; longer means that none is listening
+
+
+class PortUnread(ReaderError):
+    """Nobody takes the bytes off the pseudo-terminal."""
+
+    code = "port-unread"
+    what = Words("没有程序在读取串口 {subject}", "no program reads port {subject}")
+    hint = Words("请先启动终端程序再刷卡", "start the terminal before presenting a card")
+
+
+class StripeCard(Protocol):
+    """The part of a virtual card that a stripe reader sees."""
+
+    def track2_text(self) -> str:
+        """Track 2 with both sentinels and no LRC."""
+
+
+class PtyPresenter:
+    """Plugs a virtual reader in at `device` and swipes cards through it.
+
+    With `link`, `device` is a symbolic link that follows the reader through `unplug` and `replug`, as the paths under
+    `/dev/serial/by-id/` do; the caller owns the directory it stands in.
+    """
+
+    def __init__(self, frame: str = "plain", link: Path | None = None) -> None:
+        self._framing = framing_named(frame)
+        self._link = link
+        self._master: int | None = None
+        self._slave: int | None = None
+        self.device = ""
+        self.replug()
+
+    def present(self, card: StripeCard) -> None:
+        """Swipe `card`."""
+        self.send(self.frame_of(card))
+
+    def remove(self) -> None:
+        """Nothing: a swipe leaves no card behind."""
+
+    def frame_of(self, card: StripeCard) -> bytes:
+        """The bytes that a swipe of `card` sends."""
+        return self._framing.wrap(card.track2_text().encode("ascii"))
+
+    def send(self, data: bytes) -> None:
+        """Send raw bytes, also for noise and damaged swipes; raises `PortUnread` when none takes them in time."""
+        assert self._master is not None, "the reader is unplugged"
+        unsent = memoryview(data)
+        while unsent:
+            _, writable, _ = select.select([], [self._master], [], WRITE_WAIT_S)
+            if not writable:
+                raise PortUnread("present card", self.device)
+            unsent = unsent[os.write(self._master, unsent) :]
+
+    def unplug(self) -> None:
+        """Pull the reader: the port hangs up and its device is gone. Harmless when it is out already."""
+        for descriptor in (self._master, self._slave):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._master = self._slave = None
+        if self._link is not None:
+            self._link.unlink(missing_ok=True)
+
+    def replug(self) -> None:
+        """Plug the reader in, again if need be; the kernel may give it another number."""
+        self.unplug()
+        # The slave stays open here too: without it, what is sent before the terminal opens the port would be lost.
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)  # no echo, no line editing, from the first byte on
+        os.set_blocking(self._master, False)
+        port = os.ttyname(self._slave)
+        if self._link is None:
+            self.device = port
+        else:
+            self._link.symlink_to(port)
+            self.device = str(self._link)
