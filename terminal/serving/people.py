@@ -52,7 +52,7 @@ GLOBAL_WINDOW_S = 60
 
 
 class Role(StrEnum):
-    """What a person may do: a cashier sells; a manager also voids and sees the day; an operator works at headquarters."""
+    """What a person may do: a cashier sells; a manager also voids and sees the day; an operator is headquarters'."""
 
     CASHIER = "cashier"
     MANAGER = "manager"
