@@ -300,11 +300,11 @@ def _hasher() -> PasswordHasher:
 
 
 def _verify(pin_hash: str, pin: str) -> bool:
-    from argon2.exceptions import InvalidHashError, VerificationError
+    from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
     try:
         return _hasher().verify(pin_hash, pin)
-    except VerificationError:
+    except VerifyMismatchError:
         return False
-    except InvalidHashError as error:
+    except (InvalidHashError, VerificationError) as error:
         raise PeopleInvalid("check PIN", "pin_hash", reason="argon2") from error
