@@ -40,7 +40,7 @@ class FrameCutOff(ReaderNoise):
     code = "frame-cut-off"
     what = Words("读卡器数据中断", "the reader stopped in the middle of a card")
     hint = Words(
-        "请重刷;若一直如此,请检查连线和帧格式设置", "swipe again; if it persists check the cable and the frame kind"
+        "请重刷;若一直如此,请检查连线、波特率和帧格式设置", "swipe again; if it persists check cable, baud and frame"
     )
 
 

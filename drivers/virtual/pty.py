@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import select
+import threading
+import time
 import tty
 from pathlib import Path
-from typing import Protocol
 
 from config.errors import Words
 from drivers.card import ReaderError
 from drivers.framing import framing_named
+from drivers.virtual.card import VirtualCard
 
 WRITE_WAIT_S = 2.0  # a reader drains the line at once; longer means that none is listening
 
@@ -23,15 +25,8 @@ class PortUnread(ReaderError):
     hint = Words("请先启动终端程序再刷卡", "start the terminal before presenting a card")
 
 
-class StripeCard(Protocol):
-    """The part of a virtual card that a stripe reader sees."""
-
-    def track2_text(self) -> str:
-        """Track 2 with both sentinels and no LRC."""
-
-
 class PtyPresenter:
-    """Plugs a virtual reader in at `device` and swipes cards through it.
+    """Plugs a virtual reader in at `device` and swipes cards through it; a `CardPresenter`.
 
     With `link`, `device` is a symbolic link that follows the reader through `unplug` and `replug`, as the paths under
     `/dev/serial/by-id/` do; the caller owns the directory it stands in.
@@ -40,38 +35,43 @@ class PtyPresenter:
     def __init__(self, frame: str = "plain", link: Path | None = None) -> None:
         self._framing = framing_named(frame)
         self._link = link
+        self._lock = threading.Lock()  # cards may be presented from any thread; each swipe is whole
         self._master: int | None = None
         self._slave: int | None = None
         self.device = ""
         self.replug()
 
-    def present(self, card: StripeCard) -> None:
+    def present(self, card: VirtualCard) -> None:
         """Swipe `card`."""
         self.send(self.frame_of(card))
 
     def remove(self) -> None:
         """Nothing: a swipe leaves no card behind."""
 
-    def frame_of(self, card: StripeCard) -> bytes:
+    def frame_of(self, card: VirtualCard) -> bytes:
         """The bytes that a swipe of `card` sends."""
         return self._framing.wrap(card.track2_text().encode("ascii"))
 
     def send(self, data: bytes) -> None:
         """Send raw bytes, also for noise and damaged swipes; raises `PortUnread` when none takes them in time."""
-        assert self._master is not None, "the reader is unplugged"
+        deadline = time.monotonic() + WRITE_WAIT_S
         unsent = memoryview(data)
-        while unsent:
-            _, writable, _ = select.select([], [self._master], [], WRITE_WAIT_S)
-            if not writable:
-                raise PortUnread("present card", self.device)
-            unsent = unsent[os.write(self._master, unsent) :]
+        with self._lock:
+            assert self._master is not None, "the reader is unplugged"
+            while unsent:
+                remaining_s = max(0.0, deadline - time.monotonic())
+                _, writable, _ = select.select([], [self._master], [], remaining_s)
+                if not writable:
+                    raise PortUnread("present card", self.device)
+                unsent = unsent[os.write(self._master, unsent) :]
 
     def unplug(self) -> None:
         """Pull the reader: the port hangs up and its device is gone. Harmless when it is out already."""
-        for descriptor in (self._master, self._slave):
-            if descriptor is not None:
-                os.close(descriptor)
-        self._master = self._slave = None
+        with self._lock:
+            for descriptor in (self._master, self._slave):
+                if descriptor is not None:
+                    os.close(descriptor)
+            self._master = self._slave = None
         if self._link is not None:
             self._link.unlink(missing_ok=True)
 

@@ -1,0 +1,268 @@
+"""Frames come whole out of any slices, noise and floods; every fault is typed and the line is found again by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers.card import CardError, ReaderNoise
+from drivers.framing import (
+    CR,
+    ETX,
+    FRAME_BYTES_MAX,
+    FRAMINGS,
+    LF,
+    SILENCE_MS,
+    STRAY_BYTES_MIN,
+    STX,
+    Frame,
+    FrameCheckFailed,
+    FrameCutOff,
+    FrameTooLong,
+    FrameUnknown,
+    FrameUnreadable,
+    Framing,
+    PlainLine,
+    StxEtxLrc,
+    framing_named,
+)
+from drivers.magstripe import parse_track2
+
+STRIPE = b";6210947000000021=1808101?"
+PAYLOADS = st.binary(min_size=1, max_size=FRAME_BYTES_MAX).map(lambda data: bytes(0x20 + byte % 0x5F for byte in data))
+each_kind = pytest.mark.parametrize("kind", FRAMINGS.values(), ids=FRAMINGS.keys())
+
+
+def told(outcomes: Iterable[Frame | ReaderNoise]) -> list[bytes | type[ReaderNoise]]:
+    """Frames as their bytes, faults as their classes."""
+    return [bytes(each.payload) if isinstance(each, Frame) else type(each) for each in outcomes]
+
+
+def heard(framing: Framing, *slices: bytes, start_ms: int = 10_000) -> list[bytes | type[ReaderNoise]]:
+    """What `framing` makes of `slices` that come 1 ms apart, and of the silence after them."""
+    outcomes: list[Frame | ReaderNoise] = []
+    for count, data in enumerate(slices):
+        outcomes += framing.feed(data, start_ms + count)
+    return told(outcomes + framing.feed(b"", start_ms + len(slices) + SILENCE_MS + 1))
+
+
+def byte_by_byte(data: bytes) -> list[bytes]:
+    return [bytes((byte,)) for byte in data]
+
+
+@each_kind
+def test_a_wrapped_payload_is_found_again_whole_and_byte_by_byte(kind: type[Framing]) -> None:
+    assert heard(kind(), kind.wrap(STRIPE)) == [STRIPE]
+    assert heard(kind(), *byte_by_byte(kind.wrap(STRIPE))) == [STRIPE]
+
+
+@each_kind
+@given(payloads=st.lists(PAYLOADS, max_size=4), data=st.data())
+def test_frames_do_not_depend_on_how_the_bytes_are_sliced(
+    kind: type[Framing], payloads: list[bytes], data: st.DataObject
+) -> None:
+    stream = b"".join(kind.wrap(payload) for payload in payloads)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+    slices = [stream[low:high] for low, high in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    assert heard(kind(), *slices) == payloads
+
+
+@each_kind
+@given(st.lists(st.tuples(st.binary(max_size=600), st.integers(0, 2 * SILENCE_MS)), max_size=8))
+def test_any_bytes_at_any_time_give_only_bounded_frames_and_typed_faults(
+    kind: type[Framing], arrivals: list[tuple[bytes, int]]
+) -> None:
+    framing, now_ms = kind(), 0
+    for data, pause_ms in arrivals:
+        now_ms += pause_ms
+        outcomes = framing.feed(data, now_ms)
+        assert len(outcomes) <= len(data) + 1
+        for outcome in outcomes:
+            assert isinstance(outcome, Frame | ReaderNoise)
+            if isinstance(outcome, Frame):
+                assert len(outcome.payload) <= FRAME_BYTES_MAX
+    framing.feed(b"", now_ms + SILENCE_MS + 1)
+    wrapped = kind.wrap(STRIPE)
+    assert heard(framing, wrapped, start_ms=now_ms + 2 * SILENCE_MS) == [STRIPE], "a silence did not heal the line"
+
+
+@each_kind
+def test_the_longest_frame_passes_and_one_byte_more_is_told_once(kind: type[Framing]) -> None:
+    longest = b"7" * FRAME_BYTES_MAX
+    assert heard(kind(), kind.wrap(longest)) == [longest]
+    over = heard(kind(), kind.wrap(longest + b"7"))
+    assert over[0] is FrameTooLong
+    assert longest not in over
+
+
+@each_kind
+def test_a_flood_is_told_in_few_words_and_the_next_frame_is_read(kind: type[Framing]) -> None:
+    framing = kind()
+    flood = b"7" * 100_000
+    outcomes = told(framing.feed(flood, 10_000))
+    assert 1 <= len(outcomes) <= 1 + len(flood) // FRAME_BYTES_MAX
+    assert all(isinstance(each, type) and issubclass(each, ReaderNoise) for each in outcomes)
+    assert told(framing.feed(kind.wrap(STRIPE), 10_001)) == [STRIPE]
+
+
+@each_kind
+def test_garbled_bytes_are_told_after_the_silence(kind: type[Framing]) -> None:
+    assert heard(kind(), b"\xf8\x80\x00\xff\xe0") == [FrameUnreadable]
+
+
+@each_kind
+def test_a_glitch_of_a_few_bytes_is_no_swipe_to_speak_of(kind: type[Framing]) -> None:
+    assert heard(kind(), b"\x00" * (STRAY_BYTES_MIN - 1)) == []
+    assert heard(kind(), b"\x00" * STRAY_BYTES_MIN) == [FrameUnreadable]
+
+
+@each_kind
+def test_noise_before_a_frame_does_not_cost_the_frame(kind: type[Framing]) -> None:
+    assert heard(kind(), b"\x00\xf8\x80\xff" + kind.wrap(STRIPE)) == [STRIPE]
+
+
+@each_kind
+def test_a_frame_that_stops_is_dropped_after_the_silence_and_the_next_one_is_whole(kind: type[Framing]) -> None:
+    framing = kind()
+    whole = kind.wrap(STRIPE)
+    assert told(framing.feed(whole[:12], 10_000)) == []
+    assert told(framing.feed(b"", 10_000 + SILENCE_MS)) == []
+    assert told(framing.feed(whole, 10_001 + SILENCE_MS)) == [FrameCutOff, STRIPE]
+
+
+@each_kind
+def test_bytes_just_within_the_silence_still_make_one_frame(kind: type[Framing]) -> None:
+    framing = kind()
+    whole = kind.wrap(STRIPE)
+    assert told(framing.feed(whole[:12], 10_000)) == []
+    assert told(framing.feed(whole[12:], 10_000 + SILENCE_MS)) == [STRIPE]
+
+
+@each_kind
+def test_a_frame_says_how_long_it_took_and_not_what_it_holds(kind: type[Framing]) -> None:
+    framing = kind()
+    whole = kind.wrap(STRIPE)
+    assert framing.feed(whole[:5], 10_000) == []
+    assert framing.feed(whole[5:-1], 10_020) == []
+    (frame,) = framing.feed(whole[-1:], 10_041)
+    assert isinstance(frame, Frame)
+    assert frame.took_ms == 41
+    assert repr(frame) == str(frame) == f"Frame({len(STRIPE)} bytes)"
+
+
+def test_wiping_a_frame_overwrites_its_bytes_where_they_stand() -> None:
+    (frame,) = PlainLine().feed(PlainLine.wrap(STRIPE), 0)
+    assert isinstance(frame, Frame)
+    with memoryview(frame.payload) as bytes_in_place, pytest.raises(BufferError):
+        frame.wipe()  # emptying is refused while we look, overwriting has happened
+    assert bytes_in_place is not None
+    assert bytes(frame.payload) == bytes(len(STRIPE))
+    frame.wipe()
+    assert frame.payload == b""
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\n", b"\r\n", b"\r\r\n"])
+def test_a_plain_line_may_end_in_any_usual_way(end: bytes) -> None:
+    assert heard(PlainLine(), STRIPE + end + STRIPE + end) == [STRIPE, STRIPE]
+
+
+def test_a_garbled_plain_line_is_told_at_its_end() -> None:
+    framing = PlainLine()
+    assert told(framing.feed(STRIPE[:9] + b"\xb2" + STRIPE[10:] + b"\r", 10_000)) == [FrameUnreadable]
+    assert told(framing.feed(STRIPE + b"\r", 10_001)) == [STRIPE]
+
+
+def test_a_plain_line_finds_the_next_card_within_one_flood() -> None:
+    assert heard(PlainLine(), b"7" * 1000 + STRIPE + b"\r") == [FrameTooLong, STRIPE]
+
+
+def test_endless_noise_on_a_framed_line_is_told_although_no_silence_ever_comes() -> None:
+    assert told(StxEtxLrc().feed(b"\x80" * FRAME_BYTES_MAX, 10_000)) == [FrameUnreadable]
+
+
+def test_the_check_byte_covers_data_and_end_mark() -> None:
+    assert StxEtxLrc.wrap(b"12") == bytes((STX, 0x31, 0x32, ETX, 0x31 ^ 0x32 ^ ETX))
+
+
+@pytest.mark.parametrize("payload", [b"01", b"00", STRIPE], ids=["check byte is STX", "check byte is ETX", "card"])
+def test_any_check_byte_is_taken_as_one(payload: bytes) -> None:
+    assert heard(StxEtxLrc(), StxEtxLrc.wrap(payload)) == [payload]
+
+
+@given(place=st.integers(1, len(STRIPE)), flip=st.integers(1, 255))
+def test_no_changed_byte_makes_a_frame_that_reads_as_a_card(place: int, flip: int) -> None:
+    damaged = bytearray(StxEtxLrc.wrap(STRIPE))
+    damaged[place] ^= flip
+    for outcome in heard(StxEtxLrc(), bytes(damaged)):
+        if isinstance(outcome, bytes):  # a byte turned into STX or ETX may cut a frame out of the rest
+            with pytest.raises(CardError):
+                parse_track2(outcome)
+
+
+def test_a_wrong_check_byte_is_told_and_the_next_frame_is_read() -> None:
+    wrapped = StxEtxLrc.wrap(STRIPE)
+    wrong = wrapped[:-1] + bytes((wrapped[-1] ^ 0x55,))
+    assert heard(StxEtxLrc(), wrong + wrapped) == [FrameCheckFailed, STRIPE]
+
+
+def test_a_lost_check_byte_does_not_cost_the_frame_behind_it() -> None:
+    wrapped = StxEtxLrc.wrap(STRIPE)
+    assert heard(StxEtxLrc(), wrapped[:-1] + wrapped) == [FrameCheckFailed, STRIPE]
+
+
+def test_a_lost_end_does_not_cost_the_frame_behind_it() -> None:
+    wrapped = StxEtxLrc.wrap(STRIPE)
+    assert heard(StxEtxLrc(), wrapped[:-9] + wrapped) == [STRIPE]
+
+
+def test_line_ends_behind_a_frame_are_let_pass() -> None:
+    wrapped = StxEtxLrc.wrap(STRIPE) + bytes((CR, LF))
+    assert heard(StxEtxLrc(), wrapped * 5) == [STRIPE] * 5
+
+
+def test_an_unknown_frame_kind_names_those_that_exist() -> None:
+    with pytest.raises(FrameUnknown) as refused:
+        framing_named("plane")
+    assert "plain, stx-etx-lrc" in refused.value.hint_text("zh")
+    assert {name: type(framing_named(name)) for name in FRAMINGS} == FRAMINGS
+
+
+def sampled(data: bytes, sent_baud: int, heard_baud: int) -> bytes:
+    """The bytes a UART at `heard_baud` hears of `data` sent at `sent_baud` (8N1); a wrong stop bit gives NUL."""
+    levels = [1] * 4
+    for byte in data:
+        levels += [0, *((byte >> bit) & 1 for bit in range(8)), 1]
+    levels += [1] * 40
+
+    def level(at: float) -> int:
+        return levels[int(at)] if at < len(levels) else 1
+
+    heard_bytes, bit, at = bytearray(), sent_baud / heard_baud, 0.0
+    while at < len(levels):
+        if level(at):
+            at += bit / 16
+            continue
+        bits = [level(at + bit * (1.5 + place)) for place in range(8)]
+        stop = level(at + bit * 9.5)
+        heard_bytes.append(sum(value << place for place, value in enumerate(bits)) if stop else 0)
+        at += bit * 9.5
+        while not stop and not level(at):  # a break ends with the line's next rise
+            at += bit / 16
+    return bytes(heard_bytes)
+
+
+def test_the_simulated_line_is_faithful_at_the_right_speed() -> None:
+    assert sampled(STRIPE, 9600, 9600) == STRIPE
+
+
+@each_kind
+@pytest.mark.parametrize("heard_baud", [2400, 4800, 19200, 38400, 115200])
+def test_a_wrong_baud_rate_is_told_as_noise_and_never_read_as_a_card(kind: type[Framing], heard_baud: int) -> None:
+    outcomes = heard(kind(), sampled(kind.wrap(STRIPE) * 2, 9600, heard_baud))
+    assert outcomes
+    for outcome in outcomes:
+        assert isinstance(outcome, type)
+        assert "波特率" in outcome.hint.zh
