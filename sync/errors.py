@@ -106,6 +106,7 @@ class TerminalUnknown(SyncError):
     """A signature by a key that headquarters does not know."""
 
     code = "terminal-unknown"
+    retry = Retry.RETRY  # headquarters may put it right; nobody need touch the terminal
     what = Words("总部没有登记终端{subject}", "headquarters does not know the terminal {subject}")
     hint = Words("请向总部索取新的登记码", "ask headquarters for a new enrolment code")
 
@@ -114,6 +115,7 @@ class TerminalRevoked(SyncError):
     """Headquarters has withdrawn this terminal's key."""
 
     code = "terminal-revoked"
+    retry = Retry.RETRY  # headquarters may put it right; nobody need touch the terminal
     what = Words("终端{subject}已被总部停用", "headquarters has revoked the terminal {subject}")
     hint = Words("请联系总部; 本机记录保留, 不要删除", "call headquarters; keep this machine's records")
 
@@ -282,3 +284,13 @@ class AlreadyEnrolled(SyncError):
     code = "already-enrolled"
     what = Words("本机已登记为终端{terminal}", "this is already the terminal {terminal}")
     hint = Words("如需更换, 请使用新的数据目录", "use a new data directory for another terminal")
+
+
+class AgentFailed(SyncError):
+    """The agent's own program failed; what exactly is in the log."""
+
+    code = "agent-failed"
+    what = Words("同步程序出错并已停止({reason})", "the sync agent failed and has stopped ({reason})")
+    hint = Words(
+        "销售可以继续; 请重启本程序, 并把日志交给技术支持", "selling goes on; restart, and give support the log"
+    )

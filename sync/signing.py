@@ -163,7 +163,12 @@ def sign_request(request: HttpRequest, *, key: DeviceKey, key_id: str, now: date
 
 
 def verify_request(
-    request: HttpRequest, *, key_of: Callable[[str], bytes | None], nonces: NonceStore, now: datetime
+    request: HttpRequest,
+    *,
+    key_of: Callable[[str], bytes | None],
+    nonces: NonceStore,
+    now: datetime,
+    window_s: int = WINDOW_S,
 ) -> VerifiedRequest:
     """Who signed `request`, once all of it holds; nothing is remembered of a request that does not.
 
@@ -182,10 +187,10 @@ def verify_request(
         raise SignatureInvalid("verify", "request", reason="nonce missing or of a wrong length")
     created = _created(parameters)
     skew_s = round((created - now).total_seconds())
-    if abs(skew_s) > WINDOW_S:
-        raise ClockSkewed("verify", key_id, skew_s=skew_s, window_s=WINDOW_S)
+    if abs(skew_s) > window_s:
+        raise ClockSkewed("verify", key_id, skew_s=skew_s, window_s=window_s)
     # A signature up to one window ahead of our clock could be replayed until that clock is one window past it.
-    if not nonces.remember(key_id, nonce, created + timedelta(seconds=WINDOW_S + 1), now):
+    if not nonces.remember(key_id, nonce, created + timedelta(seconds=window_s + 1), now):
         raise NonceReplayed("verify", key_id)
     return VerifiedRequest(key_id, created)
 

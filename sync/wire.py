@@ -26,10 +26,10 @@ ENROLMENTS_PATH: Final = f"{API}/enrolments"
 # One batch is one HTTP request and one transaction at headquarters: big enough that a week without a line drains in
 # minutes, small enough that a slow uplink (1 Mbit/s) carries it, compressed, within the request's time limit.
 BATCH_ENTRIES_MAX: Final = 500
-# One entry is 1 to 3 kB as a rule; the bound is where an entry is surely a fault.
-ENTRY_BYTES_MAX: Final = 1024 * 1024
-# A single entry of the largest size always fits, though JSON escaping may double it. Holds for a body as sent and for
-# a body decompressed (a body that gzip does not shrink is sent plain, so one bound serves both).
+# One entry is 1 to 3 kB as a rule and 64 KiB at most in today's ledger; the wire leaves room for a later one.
+ENTRY_BYTES_MAX: Final = 256 * 1024
+# A single entry of the largest size fits many times, though JSON escaping may double it. Holds for a body as sent and
+# for a body decompressed (a body that gzip does not shrink is sent plain, so one bound serves both).
 BODY_BYTES_MAX: Final = 4 * 1024 * 1024
 # An answer holds a few numbers and at most one flag per entry of the batch.
 ANSWER_BYTES_MAX: Final = 256 * 1024
