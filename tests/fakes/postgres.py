@@ -50,7 +50,7 @@ def postgres_binaries() -> Path:
     return max(found, key=lambda entry: float(entry.parent.name))
 
 
-def _as_server_user(*command: str | Path) -> list[str]:
+def _as_server_user(*command: object) -> list[str]:
     """`command` under the server's account, ended by the kernel when the test run dies without a goodbye."""
     become = ["--reuid", SERVER_USER, "--regid", SERVER_USER, "--init-groups"] if os.geteuid() == 0 else []
     return ["setpriv", *become, "--pdeathsig", "INT", *map(str, command)]
