@@ -1,0 +1,1 @@
+"""Schema migrations of the ledger, run by `terminal.ledger.database` when a file is behind."""

@@ -1,0 +1,142 @@
+"""From entries to what a redemption is now. Pure, and the only place of these rules: the writer, the rebuild, the
+verification and headquarters all go through `apply` and `usage_changes`.
+
+    (nothing) ── authorised ──► AUTHORISED ── completed ──► COMPLETED ── voided, all units ──► VOIDED
+                                    │                           └─ voided, some units: COMPLETED still, less them
+                                    └─ cancelled ──► CANCELLED
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from terminal.ledger.bodies import Authorisation, Body, Cancellation, Completion, Voiding, parse_body
+from terminal.ledger.entry import Entry
+from terminal.ledger.errors import RedemptionConflict
+
+
+class RedemptionState(StrEnum):
+    """Where a redemption stands."""
+
+    AUTHORISED = "authorised"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    VOIDED = "voided"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redemption(Authorisation):
+    """An authorisation and what became of it.
+
+    `sequence` is the authorising entry's, `last_sequence` that of the latest step; instants are RFC 3339 UTC.
+    `settled_by` is the cashier of the latest step, `reason` that of the cancellation or latest void. `repeat` is True
+    on the answer to a call that had been made before.
+    """
+
+    state: RedemptionState
+    sequence: int
+    last_sequence: int
+    authorised_at: str
+    completed_at: str | None = None
+    cancelled_at: str | None = None
+    voided_at: str | None = None
+    pos_reference: str | None = None
+    reason: str | None = None
+    settled_by: str | None = None
+    voided_units: int = 0
+    voided_list_fen: int = 0
+    voided_pay_fen: int = 0
+    repeat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UsageChange:
+    """What an entry does to the count under `key`: `amount` more (negative: given back), never beyond `max`."""
+
+    key: str
+    amount: int
+    max: int | None
+
+
+_AUTHORISATION_FIELDS = tuple(field.name for field in dataclasses.fields(Authorisation))
+
+
+def apply(state: Redemption | None, entry: Entry) -> Redemption:
+    """The redemption after `entry`, given what it was before.
+
+    Raises `EntryInvalid` for a faulty body and `RedemptionConflict` when the step does not follow from the state.
+    """
+    return advance(state, entry, parse_body(entry))
+
+
+def usage_changes(entry: Entry) -> tuple[UsageChange, ...]:
+    """What `entry` uses up or gives back, in the order in which it says so. Raises `EntryInvalid`."""
+    return changes_of(parse_body(entry))
+
+
+def advance(state: Redemption | None, entry: Entry, body: Body) -> Redemption:
+    """`apply` for one who has the body of `entry` in hand already."""
+    if isinstance(body, Authorisation):
+        if state is not None:
+            raise _out_of_place(state, entry, "authorised twice")
+        return begin(body, entry)
+    if state is None:
+        raise RedemptionConflict("apply", entry.redemption, state="unknown", reason=f"{entry.kind} before authorised")
+    latest = replace(state, last_sequence=entry.sequence, settled_by=entry.cashier)
+    if isinstance(body, Completion):
+        _require(state, entry, RedemptionState.AUTHORISED)
+        return replace(latest, state=RedemptionState.COMPLETED, completed_at=entry.at, pos_reference=body.pos_reference)
+    if isinstance(body, Cancellation):
+        _require(state, entry, RedemptionState.AUTHORISED)
+        return replace(latest, state=RedemptionState.CANCELLED, cancelled_at=entry.at, reason=body.reason)
+    _require(state, entry, RedemptionState.COMPLETED)
+    return _voided(latest, body, entry)
+
+
+def begin(body: Authorisation, entry: Entry) -> Redemption:
+    """The redemption that the authorising `entry` with `body` opens."""
+    fields = {name: getattr(body, name) for name in _AUTHORISATION_FIELDS}
+    return Redemption(
+        **fields,
+        state=RedemptionState.AUTHORISED,
+        sequence=entry.sequence,
+        last_sequence=entry.sequence,
+        authorised_at=entry.at,
+    )
+
+
+def changes_of(body: Body) -> tuple[UsageChange, ...]:
+    """`usage_changes` for one who has the body in hand already."""
+    if isinstance(body, Authorisation):
+        return tuple(UsageChange(claim.key, claim.amount, claim.max) for claim in body.claims)
+    if isinstance(body, Completion):
+        return ()
+    return tuple(UsageChange(back.key, -back.amount, None) for back in body.gives_back)
+
+
+def _voided(latest: Redemption, body: Voiding, entry: Entry) -> Redemption:
+    units = latest.voided_units + body.units
+    list_fen = latest.voided_list_fen + body.list_fen
+    pay_fen = latest.voided_pay_fen + body.pay_fen
+    if units > latest.units or list_fen > latest.list_fen or pay_fen > latest.pay_fen:
+        raise _out_of_place(latest, entry, "more void than was sold")
+    return replace(
+        latest,
+        state=RedemptionState.VOIDED if units == latest.units else RedemptionState.COMPLETED,
+        voided_at=entry.at,
+        voided_units=units,
+        voided_list_fen=list_fen,
+        voided_pay_fen=pay_fen,
+        reason=body.reason,
+    )
+
+
+def _require(state: Redemption, entry: Entry, needed: RedemptionState) -> None:
+    if state.state is not needed:
+        raise _out_of_place(state, entry, f"cannot become {entry.kind}")
+
+
+def _out_of_place(state: Redemption, entry: Entry, reason: str) -> RedemptionConflict:
+    return RedemptionConflict("apply", entry.redemption, state=state.state.value, reason=reason)
