@@ -1,0 +1,167 @@
+"""What a well-formed book can still get wrong: names that lead nowhere, days in the wrong order, empty offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+
+from config.errors import Words
+from terminal.offers.findings import FINDINGS_MAX, Finding, Location, nearest
+from terminal.offers.model import (
+    Book,
+    ChoiceAttribute,
+    FixedUnit,
+    FlatUpTo,
+    LowestListed,
+    MoneyAttribute,
+    Offer,
+    Scope,
+    TextAttribute,
+    VoucherProof,
+)
+from terminal.offers.prepared import SHOWING_ATTRIBUTE, allowed_answers
+
+
+def lint(book: Book) -> tuple[Finding, ...]:
+    """All findings, in the book's order; at most `FINDINGS_MAX`."""
+    findings = list(_merchants(book))
+    findings += _twice([offer.id for offer in book.offers], ("offers",), "id")
+    for index, offer in enumerate(book.offers):
+        for rule in _RULES:
+            findings += rule(book, offer, ("offers", index))
+    return tuple(findings[:FINDINGS_MAX])
+
+
+def _error(location: Location, zh: str, en: str, near: str | None = None) -> Finding:
+    return Finding("error", location, Words(zh, en), near)
+
+
+def _warning(location: Location, zh: str, en: str) -> Finding:
+    return Finding("warning", location, Words(zh, en))
+
+
+def _unknown(name: str, known: Collection[str], location: Location, zh: str, en: str) -> Iterator[Finding]:
+    if name not in known:
+        yield _error(location, f"没有这个{zh}:{name}", f"names no known {en}: {name}", nearest(name, known))
+
+
+def _twice(names: Iterable[str], location: Location, key: str) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if name in seen:
+            yield _error((*location, index, key), f"{name} 重复出现", f"{name} stands here twice")
+        seen.add(name)
+
+
+def _merchants(book: Book) -> Iterator[Finding]:
+    yield from _twice([merchant.id for merchant in book.merchants], ("merchants",), "id")
+    for index, merchant in enumerate(book.merchants):
+        here: Location = ("merchants", index)
+        if merchant.agreement.last_day < merchant.agreement.first_day:
+            yield _error((*here, "agreement", "last_day"), "最后一天早于第一天", "is before the first day")
+        yield from _twice([site.id for site in merchant.sites], (*here, "sites"), "id")
+
+
+def _where(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
+    merchants = {merchant.id for merchant in book.merchants}
+    sites = {f"{merchant.id}/{site.id}" for merchant in book.merchants for site in merchant.sites}
+    for name in offer.where.merchants:
+        yield from _unknown(name, merchants, (*here, "where", "merchants"), "商户", "merchant")
+    for name in offer.where.sites:
+        yield from _unknown(name, sites, (*here, "where", "sites"), "门店", "site")
+
+
+def _what(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
+    for name in offer.what.categories:
+        yield from _unknown(name, book.categories, (*here, "what", "categories"), "类别", "category")
+    for side, sets in (("any", offer.what.any), ("none", offer.what.none)):
+        for name, answers in sets.items():
+            place: Location = (*here, "what", side, name)
+            attribute = book.attributes.get(name)
+            if attribute is None:
+                yield from _unknown(name, book.attributes, place, "属性", "attribute")
+            elif not isinstance(attribute, ChoiceAttribute):
+                yield _error(
+                    place, "只有 choice 属性可以限定答案", "only an attribute of kind choice has answers to pick from"
+                )
+            else:
+                for answer in answers:
+                    yield from _unknown(answer, attribute.options, place, "选项", "option")
+                if not allowed_answers(offer, name, attribute):
+                    yield _error(place, "排除后没有任何选项可用", "leaves no answer that would be accepted")
+
+
+def _when(_book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
+    when = offer.when
+    if when.first_day and when.last_day and when.last_day < when.first_day:
+        yield _error((*here, "when", "last_day"), "最后一天早于第一天", "is before the first day")
+
+
+def _agreements(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
+    named = {*offer.where.merchants, *(site.partition("/")[0] for site in offer.where.sites)}
+    for merchant in book.merchants:
+        agreement = merchant.agreement
+        ended = offer.when.first_day and agreement.last_day < offer.when.first_day
+        coming = offer.when.last_day and agreement.first_day > offer.when.last_day
+        if merchant.id in named and (ended or coming):
+            yield _warning(
+                (*here, "where"),
+                f"商户 {merchant.id} 的协议期内没有这项活动",
+                f"the agreement of {merchant.id} has no day in common with this offer",
+            )
+
+
+def _price(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
+    place: Location = (*here, "price")
+    price = offer.price
+    if isinstance(price, FlatUpTo) and price.pay_fen >= price.covers_fen:
+        yield _error((*place, "pay_fen"), "不低于所含金额,没有优惠", "is not below what it covers: never a benefit")
+    if isinstance(price, LowestListed):
+        attribute = book.attributes.get(price.attribute)
+        if attribute is None:
+            yield from _unknown(price.attribute, book.attributes, (*place, "attribute"), "属性", "attribute")
+        elif not isinstance(attribute, MoneyAttribute):
+            yield _error((*place, "attribute"), "应为 money 属性", "must be an attribute of kind money")
+    if isinstance(price, FixedUnit):
+        listed = [book.categories[name].list_fen for name in offer.what.categories if name in book.categories]
+        known = [fen for fen in listed if fen is not None]
+        if known and len(known) == len(listed) and price.unit_fen >= max(known):
+            yield _warning((*place, "unit_fen"), "不低于原价,没有优惠", "is not below the list price: never a benefit")
+
+
+def _limits(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
+    yield from _twice([limit.id for limit in offer.limits], (*here, "limits"), "id")
+    vouchers = sum(isinstance(proof, VoucherProof) for proof in offer.proof)
+    for index, limit in enumerate(offer.limits):
+        place: Location = (*here, "limits", index, "per")
+        if len(set(limit.per)) < len(limit.per):
+            yield _error(place, "同一范围写了两次", "names a scope twice")
+        if Scope.VOUCHER in limit.per and vouchers != 1:
+            yield _error(place, "按券限量,但没有要求出示券", "counts per voucher, but the offer asks for no voucher")
+        if Scope.SHOWING in limit.per and not isinstance(book.attributes.get(SHOWING_ATTRIBUTE), TextAttribute):
+            yield _error(
+                place,
+                f"按场限量,需要一个 text 属性 {SHOWING_ATTRIBUTE}",
+                f"counts per showing: the book needs an attribute {SHOWING_ATTRIBUTE} of kind text",
+            )
+
+
+def _proofs(_book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
+    names = [proof.name for proof in offer.proof]
+    yield from _twice(names, (*here, "proof"), "name")
+    if sum(isinstance(proof, VoucherProof) for proof in offer.proof) > 1:
+        yield _error((*here, "proof"), "一项优惠只能要求一张券", "asks for more than one voucher")
+    yield from _twice([fee.id for fee in offer.fees], (*here, "fees"), "id")
+    for index, fee in enumerate(offer.fees):
+        if fee.unless_proof is not None:
+            yield from _unknown(fee.unless_proof, names, (*here, "fees", index, "unless_proof"), "证明", "proof")
+
+
+_RULES: tuple[Callable[[Book, Offer, Location], Iterator[Finding]], ...] = (
+    _where,
+    _what,
+    _when,
+    _agreements,
+    _price,
+    _limits,
+    _proofs,
+)

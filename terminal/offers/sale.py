@@ -1,0 +1,38 @@
+"""What the cashier wants to sell, as the rules see it. A leaf: imports nothing of the house."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the sale happens, by the ids of the offer book and of the fleet."""
+
+    merchant: str
+    site: str
+    terminal: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaleLine:
+    """One line of the bill. `list_fen` is the list price of ONE unit, in fen; attributes are the cashier's answers."""
+
+    category: str
+    quantity: int
+    list_fen: int
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """A bill and the offer it asks for; `offer` None asks for the best one for the member.
+
+    `proofs` holds, by the proof's name in the book, `True` for one that was seen or the text that was typed.
+    """
+
+    place: Place
+    offer: str | None
+    lines: tuple[SaleLine, ...]
+    proofs: Mapping[str, str | bool]
