@@ -19,10 +19,12 @@ from sync.wire import ANSWER_BYTES_MAX, encode_body
 if TYPE_CHECKING:
     import httpx
 
-# An outage is noticed in under 5 s (DESIGN, "Sync"): each step of one exchange ends before that. A whole exchange may
-# take longer on a slow uplink, as long as it moves.
+# An outage is noticed in under 5 s (DESIGN, "Sync"): while entries go, by a step (connect, write, wait, read) that
+# takes too long; when idle, by a heartbeat every 3 s that nobody answers. A whole exchange may take longer on a slow
+# uplink, as long as it moves.
 CONNECT_S_MAX: Final = 1.5
 STEP_S_MAX: Final = 4.0
+HEARTBEAT_STEP_S_MAX: Final = 1.5
 ANSWER_S_MAX: Final = 8.0  # from the answer's first byte to its last, however slowly it drips
 NONCE_BYTES: Final = 16
 
@@ -62,15 +64,15 @@ class Line:
         # at all, for what a shell happens to export must not decide where entries go.
         self._client = httpx.Client(
             transport=transport,
-            timeout=httpx.Timeout(STEP_S_MAX, connect=CONNECT_S_MAX),
             follow_redirects=False,
             trust_env=False,
             headers={"User-Agent": "jingka-terminal"},
         )
 
-    def post(self, path: str, plain: bytes, *, now: datetime) -> Exchange:
+    def post(self, path: str, plain: bytes, *, now: datetime, step_s: float = STEP_S_MAX) -> Exchange:
         """`plain` JSON sent to `path`, compressed and signed at the time `now`. `LineDown` when no whole answer comes.
 
+        `step_s` bounds each step after connecting.
         `LineDown` carries `timed_out`: whether the line was there and slow.
         """
         import httpx
@@ -85,7 +87,10 @@ class Line:
             request = HttpRequest("POST", url, headers, body)
             signature = sign_request(request, key=self._key, key_id=self._key_id, now=now, nonce=self._nonce())
             sent = HttpRequest("POST", url, headers | signature, body)
-            with self._client.stream(sent.method, sent.url, headers=dict(sent.headers), content=body) as response:
+            patience = httpx.Timeout(step_s, connect=CONNECT_S_MAX)
+            with self._client.stream(
+                sent.method, sent.url, headers=dict(sent.headers), content=body, timeout=patience
+            ) as response:
                 return Exchange(sent, self._read(response))
         except httpx.TimeoutException as error:
             raise LineDown("post", self.url, reason=type(error).__name__, timed_out=True) from error

@@ -1,0 +1,281 @@
+"""The terminal's end of sync: a thread that brings what the ledger holds to headquarters, and says how it stands.
+
+It sends as soon as an entry is there, and an empty batch every few seconds when none is: so an outage shows on the page
+in under 5 s, and so does its end. Whatever goes wrong here, selling goes on; only a forked ledger stops it, by the
+ledger's own hand. One lock makes it one drainer, whoever asks for a push.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from config.errors import JingkaError
+from sync.errors import (
+    AgentFailed,
+    AnswerUnverified,
+    ChainForked,
+    HeadquartersBusy,
+    HeadquartersFailing,
+    LineDown,
+    NotEnrolled,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+    from sync.upload import Clock, Outbox, Step, Upload
+    from sync.wire import Flag
+
+logger = logging.getLogger(__name__)
+
+# With at most 1.5 s to connect (`line`), the end of an outage is noticed in under 5 s.
+RETRY_S_MIN: Final = 0.25
+RETRY_S_MAX: Final = 3.0
+# Refused, not cut off: nothing at this end will change it soon, and headquarters should not be hammered.
+REFUSED_RETRY_S: Final = 30.0
+# How often an enrolment is looked for that `jingka enrol` may have written meanwhile: one `open` of a missing file.
+ENROLMENT_POLL_S: Final = 2.0
+# `push_now` is for a person who waits: long enough for a day's entries, not for a month's.
+PUSH_S_MAX: Final = 60.0
+
+
+def retry_wait_s(failures: int, jitter: float) -> float:
+    """How long to wait after `failures` failures in a row (1 or more); `jitter` in [0, 1) keeps terminals apart."""
+    ceiling_s = min(RETRY_S_MAX, RETRY_S_MIN * 2.0 ** min(failures - 1, 10))
+    return ceiling_s * (0.5 + jitter / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncStatus:
+    """How sync stands: `online` means that headquarters has just taken what we sent (or the heartbeat)."""
+
+    enrolled: bool
+    online: bool
+    waiting: int
+    oldest_s: int | None  # how long the oldest entry has waited, by the PC's clock; None: none waits
+    last_contact: datetime | None  # the PC's clock at headquarters' last proven answer
+    skew_ms: int | None  # how far the PC's clock is ahead of headquarters'
+    last_error: JingkaError | None
+
+
+@dataclass(frozen=True, slots=True)
+class PushReport:
+    """What one push did; `error` is what ended it before the queue was empty."""
+
+    sent: int
+    acknowledged: int  # the watermark after it
+    waiting: int
+    flagged: tuple[Flag, ...]
+    error: JingkaError | None
+
+
+class Agent:
+    """Joins one ledger and one headquarters. All methods may be called from any thread."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Outbox,
+        data_dir: Path,
+        url: str,
+        clock: Clock,
+        heartbeat_s: float = 3.0,
+        on_change: Callable[[], None] = lambda: None,
+        transport: httpx.BaseTransport | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """`url` empty: no headquarters is set, entries are kept. `on_change` is called from the agent's thread, when
+        `status` has changed in `enrolled`, `online`, `waiting` or the kind of error; it must return at once.
+        """
+        self._outbox = ledger
+        self._data_dir = data_dir
+        self._url = url
+        self._clock = clock
+        self._heartbeat_s = heartbeat_s
+        self._on_change = on_change
+        self._transport = transport
+        self._jitter = jitter
+
+        self._draining = threading.Lock()  # held for one step: the upload's cursor and connection
+        self._upload: Upload | None = None
+        self._close_line: Callable[[], None] = lambda: None
+        self._failures = 0
+
+        self._signal = threading.Condition()  # guards the three flags below
+        self._stopping = False
+        self._entry_ready = False
+        self._hurried = False
+        self._thread: threading.Thread | None = None
+
+        self._online = False
+        self._error: JingkaError | None = None
+        self._last_contact: datetime | None = None
+        self._shown: tuple[object, ...] = ()
+
+    # --- for the daemon and its pages ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Starts the thread; without a URL there is nothing to do and none is started."""
+        assert self._thread is None, "an agent starts once"
+        if self._url:
+            self._thread = threading.Thread(target=self._run, name="sync-agent", daemon=True)
+            self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Ends the thread after the step in hand, waiting at most `timeout_s`; what waits is in the ledger."""
+        with self._signal:
+            self._stopping = True
+            self._signal.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            if self._thread.is_alive():
+                logger.warning("the sync agent is still in an exchange after %.1f s", timeout_s)
+
+    def wake(self) -> None:
+        """An entry is there. Returns at once; does not cut short a wait that headquarters or an outage imposes."""
+        with self._signal:
+            self._entry_ready = True
+            self._signal.notify_all()
+
+    def hurry(self) -> None:
+        """A person asks: try now, whatever wait is on. Returns at once."""
+        with self._signal:
+            self._hurried = True
+            self._signal.notify_all()
+
+    def push_now(self) -> PushReport:
+        """Sends, on the caller's thread, until nothing waits or something stops it; at most `PUSH_S_MAX`."""
+        deadline_s = time.monotonic() + PUSH_S_MAX
+        sent, more = 0, True
+        flagged: list[Flag] = []
+        error: JingkaError | None = None
+        while more and time.monotonic() < deadline_s:
+            try:
+                step = self._step()
+            except JingkaError as stopped:
+                error = stopped
+                break
+            sent += step.sent
+            flagged += step.flagged
+            more = step.more
+        return PushReport(sent, self._outbox.watermark(), self._outbox.waiting().count, tuple(flagged), error)
+
+    def status(self) -> SyncStatus:
+        """How it stands now; reads the ledger, sends nothing. Raises the ledger's errors."""
+        waiting = self._outbox.waiting()
+        return SyncStatus(
+            enrolled=self._upload is not None,
+            online=self._online,
+            waiting=waiting.count,
+            oldest_s=_age_s(waiting.oldest_at, self._clock.wall()),
+            last_contact=self._last_contact,
+            skew_ms=self._clock.skew_ms,
+            last_error=self._error,
+        )
+
+    # --- the thread ---------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                with self._signal:
+                    self._entry_ready = False  # whatever is in the ledger by now goes with the next step
+                wait_s, on_entry = self._turn()
+                self._show()
+                self._wait(wait_s, on_entry=on_entry)
+        except Exception as error:
+            self._online, self._error = False, AgentFailed("run", "sync agent", reason=type(error).__name__)
+            logger.exception("the sync agent has stopped")
+            self._on_change()
+            raise
+        finally:
+            self._close_line()
+
+    def _turn(self) -> tuple[float | None, bool]:
+        """One step; how long to wait then (None: until a person acts), and whether a new entry ends the wait."""
+        try:
+            step = self._step()
+        except NotEnrolled:
+            return ENROLMENT_POLL_S, False
+        except ChainForked:
+            return None, False
+        except (HeadquartersBusy, HeadquartersFailing) as error:
+            asked_s = error.details["wait_s"]
+            assert isinstance(asked_s, int), "a refusal that asks for patience says how much"
+            return max(retry_wait_s(self._failures, self._jitter()), float(asked_s)), False
+        except (LineDown, AnswerUnverified):
+            return retry_wait_s(self._failures, self._jitter()), False
+        except JingkaError:
+            return REFUSED_RETRY_S, False
+        return (0.0 if step.more else self._heartbeat_s), True
+
+    def _step(self) -> Step:
+        """One exchange under the lock, and what it says about the line."""
+        with self._draining:
+            try:
+                if self._upload is None:
+                    self._upload = self._open()
+                step = self._upload.step()
+            except JingkaError as error:
+                self._failed(error)
+                raise
+            if not self._online:
+                logger.info("headquarters is reached")
+            self._failures, self._online, self._error = 0, True, None
+            self._last_contact = self._clock.wall()
+            return step
+
+    def _open(self) -> Upload:
+        """The upload of an enrolled terminal. Imports late: httpx and pydantic are no part of the daemon's start."""
+        from sync.enrolment import KEY_FILE, load_enrolment
+        from sync.line import Line
+        from sync.signing import DeviceKey
+        from sync.upload import Upload
+
+        if not self._url:
+            raise NotEnrolled("open", "headquarters")
+        enrolment = load_enrolment(self._data_dir)
+        key = DeviceKey.load(self._data_dir / KEY_FILE)
+        line = Line(self._url, key=key, key_id=enrolment.terminal, transport=self._transport)
+        self._close_line = line.close
+        return Upload(self._outbox, line, enrolment, self._clock)
+
+    def _failed(self, error: JingkaError) -> None:
+        if self._online or self._error is None or self._error.code != error.code:
+            logger.warning("sync: %s", error)  # once for each change, not for each try
+        self._failures += 1
+        self._online, self._error = False, error
+
+    def _wait(self, wait_s: float | None, *, on_entry: bool) -> None:
+        with self._signal:
+            self._signal.wait_for(
+                lambda: self._stopping or self._hurried or (on_entry and self._entry_ready), timeout=wait_s
+            )
+            self._hurried = False
+
+    def _show(self) -> None:
+        """Tells `on_change` once for each change that a page shows."""
+        waiting: int | None = None
+        try:
+            waiting = self._outbox.waiting().count
+        except JingkaError as error:
+            self._failed(error)
+        shown = (self._upload is not None, self._online, waiting, self._error.code if self._error else None)
+        if shown != self._shown:
+            self._shown = shown
+            self._on_change()
+
+
+def _age_s(instant: str | None, now: datetime) -> int | None:
+    """Seconds since an RFC 3339 instant; never negative, for the PC's clock may have been moved since."""
+    if instant is None:
+        return None
+    return max(0, int((now - datetime.fromisoformat(instant).astimezone(UTC)).total_seconds()))
