@@ -1,9 +1,10 @@
 """From a command to its whole answer: the read-only guard, the rules of T=0 and T=1, and chained answers.
 
-Three small processors around the port, outermost first; each takes octets and gives octets, as the port itself does:
+Small processors around the port, outermost first; the inner ones take octets and give octets, as the port itself does:
 
     ChainedAnswers  61xx -> GET RESPONSE, 6Cxx -> the same command with Le = xx, until neither
     LengthRule      T=0: no Le on a command that carries data
+    CommandBudget   ends a read that a faulty card would keep going
     ReadOnlyGuard   refuses every command that is not on the list of reading ones
 
 The guard is next to the port: no sequence, however wrong, gets a command past it that could change or lock a card.
@@ -26,6 +27,7 @@ from drivers.pboc.apdu import (
 )
 
 CHAIN_STEPS_MAX = 16  # port calls for one command: a real card needs three; 16 full parts are 4096 octets (tlv's bound)
+COMMANDS_MAX = 100  # port calls for one read: published ones take 3 to 20; at 20 ms each this ends after 2 s
 
 # Commands that only read. INTERNAL AUTHENTICATE lets the chip sign a number of ours (dynamic data authentication).
 READ_ONLY_COMMANDS = frozenset(
@@ -76,6 +78,20 @@ class ReadOnlyGuard:
         return self._below(command)
 
 
+class CommandBudget:
+    """Counts the port calls of one read; raises `MalformedCard` past `COMMANDS_MAX`."""
+
+    def __init__(self, below: Transmit) -> None:
+        self._below = below
+        self._left = COMMANDS_MAX
+
+    def __call__(self, command: bytes, /) -> bytes:
+        if self._left == 0:
+            raise MalformedCard("read card", "chip", reason="too many commands")
+        self._left -= 1
+        return self._below(command)
+
+
 class LengthRule:
     """ISO/IEC 7816-3 section 12.2: T=0 cannot carry data and Le in one command; the answer is fetched afterwards."""
 
@@ -116,7 +132,7 @@ class Exchange:
     """One conversation with one card: `exchange(command)` gives the whole answer, whatever the protocol."""
 
     def __init__(self, transmit: Transmit, protocol: TransmissionProtocol) -> None:
-        self._answers = ChainedAnswers(LengthRule(ReadOnlyGuard(transmit), protocol))
+        self._answers = ChainedAnswers(LengthRule(CommandBudget(ReadOnlyGuard(transmit)), protocol))
 
     def __call__(self, command: CommandApdu) -> ResponseApdu:
         return self._answers(command)

@@ -1,0 +1,278 @@
+"""The PC/SC service (pcscd) as typed calls: each answers or raises, and every wait has an end.
+
+pyscard's low-level `scard` returns result codes; here, and only here, a code becomes an error of ours. Codes without a
+meaning to us become a `ReaderError` that names them, so nothing unexpected can pass as success.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from config.errors import Words
+from drivers.card import (
+    CardError,
+    NotACard,
+    ReaderBusy,
+    ReaderError,
+    ReaderForbidden,
+    ReaderMissing,
+    ReaderServiceDown,
+)
+from drivers.pboc.exchange import TransmissionProtocol
+
+PLUG_EVENTS = "\\\\?PnP?\\Notification"  # pcsc-lite's pseudo-reader: it "changes" when a reader comes or goes
+BUSY_WAIT_S = 1.0  # another program's transaction may last this long before we call the reader busy
+BUSY_POLL_S = 0.05
+
+_COUNT_SHIFT = 16  # the upper half of a reader's state counts its card events
+_WORD = 0xFFFFFFFF  # pyscard gives codes signed or unsigned, by platform
+
+
+class Code(IntEnum):
+    """Result codes with a meaning to us (winscard.h); the rest are told by number."""
+
+    SUCCESS = 0
+    CANCELLED = 0x80100002
+    INVALID_HANDLE = 0x80100003
+    UNKNOWN_READER = 0x80100009
+    TIMEOUT = 0x8010000A
+    SHARING_VIOLATION = 0x8010000B
+    NO_SMARTCARD = 0x8010000C
+    PROTO_MISMATCH = 0x8010000F
+    COMM_ERROR = 0x80100013
+    READER_UNAVAILABLE = 0x80100017
+    SERVICE_STOPPED = 0x8010001E
+    NO_SERVICE = 0x8010001D
+    NO_ACCESS = 0x80100027
+    NO_READERS_AVAILABLE = 0x8010002E
+    UNSUPPORTED_CARD = 0x80100065
+    UNRESPONSIVE_CARD = 0x80100066
+    RESET_CARD = 0x80100068
+    REMOVED_CARD = 0x80100069
+    SECURITY_VIOLATION = 0x8010006A
+
+
+class State(IntEnum):
+    """Bits of a reader's state (winscard.h)."""
+
+    IGNORE = 0x0001
+    CHANGED = 0x0002
+    UNKNOWN = 0x0004
+    UNAVAILABLE = 0x0008
+    EMPTY = 0x0010
+    PRESENT = 0x0020
+    MUTE = 0x0200
+
+
+_NEVER_ASKED = State.CHANGED | State.IGNORE | State.UNKNOWN  # answers only; IGNORE would blind us to the reader
+
+
+class CardSilent(CardError):
+    """A card is there and gives no answer to reset: the wrong way round, or dead."""
+
+    code = "card-silent"
+    what = Words("卡片无应答", "the card does not answer")
+    hint = Words("请检查插卡方向(芯片朝上、朝里)后重新插卡", "check which way round the card is and insert it again")
+
+
+class CardReset(ReaderError):
+    """Another program reset the card under us: begin again from the first command. Never leaves the room."""
+
+    code = "card-reset"
+    what = Words("其他程序重置了卡片", "another program reset the card")
+    hint = Words("请重新插卡", "present the card again")
+
+
+_ERRORS: dict[int, type[ReaderError]] = {
+    Code.NO_SERVICE: ReaderServiceDown,
+    Code.SERVICE_STOPPED: ReaderServiceDown,
+    Code.INVALID_HANDLE: ReaderServiceDown,  # the context of a service that has been restarted
+    Code.COMM_ERROR: ReaderServiceDown,
+    Code.NO_ACCESS: ReaderForbidden,
+    Code.SECURITY_VIOLATION: ReaderForbidden,  # polkit
+    Code.SHARING_VIOLATION: ReaderBusy,
+    Code.UNKNOWN_READER: ReaderMissing,
+    Code.READER_UNAVAILABLE: ReaderMissing,
+    Code.NO_READERS_AVAILABLE: ReaderMissing,
+    Code.RESET_CARD: CardReset,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What pcscd sees on one reader: state bits, card events counted so far, and the card's answer to reset."""
+
+    reader: str
+    bits: int = 0  # 0 = "tell me at once"
+    atr: bytes = field(default=b"", repr=False)
+
+    @property
+    def present(self) -> bool:
+        """Whether a card is on the reader."""
+        return bool(self.bits & State.PRESENT)
+
+    @property
+    def mute(self) -> bool:
+        """Whether the card on the reader does not answer."""
+        return bool(self.bits & State.MUTE)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the reader itself is going or gone."""
+        return bool(self.bits & (State.IGNORE | State.UNKNOWN | State.UNAVAILABLE))
+
+    @property
+    def events(self) -> int:
+        """Cards put on and taken off so far; the same card on the same visit has the same number."""
+        return self.bits >> _COUNT_SHIFT
+
+
+class Scard(Protocol):
+    """The part of pyscard's `smartcard.scard` in use."""
+
+    def SCardEstablishContext(self, scope: int, /) -> tuple[int, Any]: ...  # noqa: N802
+    def SCardReleaseContext(self, context: Any, /) -> int: ...  # noqa: N802
+    def SCardListReaders(self, context: Any, groups: list[str], /) -> tuple[int, list[str]]: ...  # noqa: N802
+    def SCardGetStatusChange(  # noqa: N802
+        self, context: Any, timeout_ms: int, states: list[tuple[str, int]], /
+    ) -> tuple[int, list[tuple[str, int, list[int]]]]: ...
+    def SCardConnect(  # noqa: N802
+        self, context: Any, reader: str, share: int, protocols: int, /
+    ) -> tuple[int, Any, int]: ...
+    def SCardDisconnect(self, card: Any, disposition: int, /) -> int: ...  # noqa: N802
+    def SCardBeginTransaction(self, card: Any, /) -> int: ...  # noqa: N802
+    def SCardEndTransaction(self, card: Any, disposition: int, /) -> int: ...  # noqa: N802
+    def SCardTransmit(self, card: Any, protocol: int, command: list[int], /) -> tuple[int, list[int]]: ...  # noqa: N802
+
+
+_SCOPE_SYSTEM = 2
+_SHARE_SHARED = 2
+_PROTOCOL_T0, _PROTOCOL_T1 = 1, 2
+_LEAVE_CARD = 0  # a visitor that only reads leaves the card powered, as it was
+
+
+def load_scard() -> Scard:
+    """pyscard's module, imported late (it costs start-up time), with calls that never block on another program."""
+    # libpcsclite reads this once, at the first context: a card in another program's transaction then answers
+    # SHARING_VIOLATION instead of holding our thread for as long as that program likes.
+    os.environ.setdefault("PCSCLITE_NO_BLOCKING", "1")
+    import smartcard.scard
+
+    module: Scard = smartcard.scard
+    return module
+
+
+class PcscService:
+    """One context with pcscd, for a `with` block. Raises `ReaderServiceDown` or `ReaderForbidden` on entering."""
+
+    def __init__(self, scard: Scard, subject: str) -> None:
+        self._scard = scard
+        self._subject = subject
+        self._context: Any = None
+
+    def __enter__(self) -> Self:
+        code, self._context = self._scard.SCardEstablishContext(_SCOPE_SYSTEM)
+        _check(code, "reach pcscd", self._subject)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._scard.SCardReleaseContext(self._context)  # its code says at most that the service went first
+
+    def readers(self) -> tuple[str, ...]:
+        """The readers plugged in now."""
+        code, names = self._scard.SCardListReaders(self._context, [])
+        if code & _WORD == Code.NO_READERS_AVAILABLE:
+            return ()
+        _check(code, "list readers", self._subject)
+        return tuple(names)
+
+    def look(self, known: Sequence[Sight], wait_s: float) -> tuple[Sight, ...]:
+        """Wait until one of the readers differs from what is `known` of it, at most `wait_s`; how all stand then.
+
+        Raises `ReaderMissing` when one of them is no longer there.
+        """
+        asked = [(sight.reader, sight.bits & ~_NEVER_ASKED) for sight in known]
+        code, seen = self._scard.SCardGetStatusChange(self._context, int(wait_s * 1000), asked)
+        if code & _WORD in (Code.TIMEOUT, Code.CANCELLED):
+            return tuple(known)
+        _check(code, "watch readers", self._subject)
+        return tuple(Sight(reader, bits, bytes(atr)) for reader, bits, atr in seen)
+
+    def link(self, reader: str, stop: threading.Event) -> CardLink:
+        """A connection to the card on `reader`, to be used as a context manager."""
+        return CardLink(self._scard, self._context, reader, stop)
+
+
+class CardLink:
+    """One shared connection to one card, inside one transaction; the card is left as it was, whatever happens."""
+
+    def __init__(self, scard: Scard, context: Any, reader: str, stop: threading.Event) -> None:
+        self._scard = scard
+        self._context = context
+        self._reader = reader
+        self._stop = stop
+        self._card: Any = None
+        self._protocol = 0
+
+    def __enter__(self) -> Self:
+        protocols = _PROTOCOL_T0 | _PROTOCOL_T1
+        code, self._card, self._protocol = self._scard.SCardConnect(
+            self._context, self._reader, _SHARE_SHARED, protocols
+        )
+        _check(code, "connect to card", self._reader)
+        try:
+            self._begin()
+        except ReaderError:
+            self._scard.SCardDisconnect(self._card, _LEAVE_CARD)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        # Both codes can only say that the card or the service has gone: the next look tells that.
+        self._scard.SCardEndTransaction(self._card, _LEAVE_CARD)
+        self._scard.SCardDisconnect(self._card, _LEAVE_CARD)
+
+    @property
+    def protocol(self) -> TransmissionProtocol:
+        """What reader and card agreed on."""
+        return TransmissionProtocol.T0 if self._protocol == _PROTOCOL_T0 else TransmissionProtocol.T1
+
+    def transmit(self, command: bytes, /) -> bytes:
+        """One command's answer; a `Transmit` for `drivers.pboc`."""
+        code, answer = self._scard.SCardTransmit(self._card, self._protocol, list(command))
+        _check(code, "send command", self._reader)
+        return bytes(answer)
+
+    def _begin(self) -> None:
+        deadline = time.monotonic() + BUSY_WAIT_S
+        while True:
+            code = self._scard.SCardBeginTransaction(self._card) & _WORD
+            waiting = code == Code.SHARING_VIOLATION and time.monotonic() < deadline
+            if not waiting or self._stop.wait(BUSY_POLL_S):
+                return _check(code, "hold card", self._reader)
+
+
+def _check(code: int, operation: str, subject: str) -> None:
+    """Return on success, raise the code's error otherwise."""
+    code &= _WORD
+    if code == Code.SUCCESS:
+        return
+    if code == Code.UNRESPONSIVE_CARD:
+        raise CardSilent(operation, subject)
+    if code in (Code.PROTO_MISMATCH, Code.UNSUPPORTED_CARD):
+        raise NotACard(operation, subject, reason="neither T=0 nor T=1")
+    raise _ERRORS.get(code, ReaderError)(operation, subject, reason=_name(code))
+
+
+def _name(code: int) -> str:
+    try:
+        return f"{code:#010x} {Code(code).name}"
+    except ValueError:
+        return f"{code:#010x}"

@@ -1,0 +1,161 @@
+"""A real pcscd with two vpcd slots, private to one test process: its own socket, its own ports, gone afterwards.
+
+    with PcscDaemon.start() as pcscd:
+        presenter = VpcdCard(pcscd.host, pcscd.port)
+        subprocess.Popen(["jingka", "run", ...], env=pcscd.environment)
+
+pcscd insists on `/run/pcscd`, so it runs in a mount namespace of its own where `/run` is a directory of ours; clients
+find it by `PCSCLITE_CSOCK_NAME`. Where a user may not unshare, a user namespace is used as well. Any number of test
+processes may run one at once: nothing is shared but the machine's free ports.
+
+libpcsclite reads that variable once per process and keeps it: so all daemons of one process, started one after the
+other, use the same socket path.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+SOCKET_VARIABLE = "PCSCLITE_CSOCK_NAME"
+DRIVER = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so"
+READERS = ("Virtual PCD 00 00", "Virtual PCD 00 01")
+READY_WAIT_S = 10.0  # it is ready in some 20 ms; a loaded machine takes longer
+END_WAIT_S = 5.0
+START_TRIES = 5  # another process may take the ports between our finding and its binding them
+
+_SCRIPT = 'mount --bind "$1" /run && exec pcscd --foreground --info --config "$2"'
+
+
+@dataclass
+class PcscDaemon:
+    """A pcscd that can be stopped and started again at the same place."""
+
+    directory: Path
+    host: str = "127.0.0.1"
+    port: int = 0  # the first slot's; the second slot is one higher
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @classmethod
+    @contextmanager
+    def start(cls) -> Iterator[PcscDaemon]:
+        """A running daemon for a `with` block."""
+        daemon = cls(_process_directory())
+        daemon.resume()
+        try:
+            yield daemon
+        finally:
+            daemon.stop()
+
+    @property
+    def socket_path(self) -> str:
+        """Where clients reach it."""
+        return str(self.directory / "run/pcscd/pcscd.comm")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """This process's environment with the way to this daemon, for a child process."""
+        return {**os.environ, SOCKET_VARIABLE: self.socket_path}
+
+    @property
+    def log(self) -> str:
+        """What the daemon has written so far."""
+        return (self.directory / "log").read_text(errors="replace")
+
+    def stop(self) -> None:
+        """End the daemon as `systemctl stop` would; clients lose their context, cards their connection."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(END_WAIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(END_WAIT_S)
+
+    def resume(self) -> None:
+        """Start the daemon (again); returns once it answers on its socket and both slots listen."""
+        assert self._process is None, "pcscd runs already"
+        for _ in range(START_TRIES):
+            if self.port == 0:
+                self.port = _free_port_pair()
+            if self._try_start():
+                return
+            self.port = 0
+        raise AssertionError(f"pcscd does not start:\n{self.log}")
+
+    def _try_start(self) -> bool:
+        run, readers = self.directory / "run", self.directory / "reader.conf.d"
+        shutil.rmtree(run, ignore_errors=True)  # a killed daemon leaves its socket and pid file
+        run.mkdir(parents=True)
+        readers.mkdir(exist_ok=True)
+        (readers / "vpcd").write_text(
+            f'FRIENDLYNAME "Virtual PCD"\nDEVICENAME /dev/null:{self.port}\nLIBPATH {DRIVER}\nCHANNELID {self.port}\n'
+        )
+        with (self.directory / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [*_unshare(), "sh", "-c", _SCRIPT, "pcscd", str(run), str(readers)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        if self._answers():
+            return True
+        self.stop()
+        return False
+
+    def _answers(self) -> bool:
+        process = self._process
+        assert process is not None
+        deadline = time.monotonic() + READY_WAIT_S
+        while time.monotonic() < deadline and process.poll() is None:
+            if "daemon ready" in self.log and _connects(self.socket_path):
+                return "Could not initialize" not in self.log  # a slot whose port was taken in the meantime
+            time.sleep(0.01)
+        return False
+
+
+def _unshare() -> list[str]:
+    """The command that gives pcscd its own `/run` and lets it die with this process."""
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    return ["unshare", *user, "--mount", "setpriv", "--pdeathsig", "KILL"]
+
+
+def _connects(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(path) == 0
+
+
+def _free_port_pair() -> int:
+    """A port that is free together with the next one."""
+    for _ in range(100):
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("", 0))
+            port: int = first.getsockname()[1]
+            try:
+                second.bind(("", port + 1))
+            except (OSError, OverflowError):
+                continue
+            return port
+    raise AssertionError("no two neighbouring ports are free")
+
+
+@cache
+def _process_directory() -> Path:
+    """One directory per process, short enough for a socket path, made known to libpcsclite before its first call."""
+    directory = Path(tempfile.mkdtemp(prefix="jingka-pcscd-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    os.environ[SOCKET_VARIABLE] = str(directory / "run/pcscd/pcscd.comm")
+    return directory
