@@ -9,7 +9,6 @@ from typing import assert_never
 from config.errors import Words
 from terminal.membership.standing import STANDING_WORDS, Member, MemberClass, Standing
 from terminal.offers.model import (
-    AMOUNT_FEN_MAX,
     ChoiceAttribute,
     MoneyAttribute,
     NumberProof,
@@ -24,6 +23,7 @@ from terminal.offers.prepared import Moment, PreparedOffer
 from terminal.offers.pricing import amount_fen
 from terminal.offers.refusal import Refusal, RefusalCode, joined
 from terminal.offers.sale import Place, Sale, SaleLine
+from terminal.offers.values import AMOUNT_FEN_MAX
 
 SALE_LINES_MAX = 50  # of one bill; the longest a counter types by hand
 QUANTITY_MAX = 999  # of one line

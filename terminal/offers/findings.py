@@ -67,7 +67,6 @@ _PROBLEMS: Mapping[str, Words] = {
     "bool_type": Words("应为 true 或 false", "must be true or false"),
     "date_type": Words("应为日期,如 2012-12-25", "must be a day such as 2012-12-25"),
     "date_parsing": Words("不是真实存在的日期", "is no day of the calendar"),
-    "date_from_datetime_parsing": Words("不是真实存在的日期", "is no day of the calendar"),
     "time_type": Words("应为时刻,如 08:30:00", "must be a time such as 08:30:00"),
     "time_parsing": Words("不是真实存在的时刻", "is no time of the day"),
     "greater_than": Words("应大于 {gt}", "must be more than {gt}"),
@@ -88,7 +87,8 @@ _PROBLEMS: Mapping[str, Words] = {
     "model_type": Words("应为一组键值 { }", "must be a table { }"),
     "mapping_type": Words("应为一组键值 { }", "must be a table { }"),
     "dict_type": Words("应为一组键值 { }", "must be a table { }"),
-    "value_error": Words("不成立:{error}", "is not possible: {error}"),
+    "zone_unknown": Words("没有这个时区;北京用 Asia/Shanghai", "is no known time zone; Beijing's is Asia/Shanghai"),
+    "window_backwards": Words("开始时刻应早于结束时刻(同一天)", "must start before it ends, on the same day"),
     "json_invalid": Words("不是完整的 JSON:{error}", "is not valid JSON: {error}"),
 }
 _OTHER = Words("不合规定:{message}", "is not accepted: {message}")

@@ -6,19 +6,27 @@ Money is integer fen. Days are calendar days of the book's zone, both ends inclu
 
 from __future__ import annotations
 
-import re
-import zoneinfo
 from collections.abc import Mapping
-from datetime import date, time
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from config.errors import Words
 from terminal.membership.standing import MemberClass
+from terminal.offers.values import (
+    BasisPoints,
+    Day,
+    Fen,
+    Id,
+    Part,
+    SiteReference,
+    Text,
+    TimeOfDay,
+    Wording,
+    Zone,
+)
 
-AMOUNT_FEN_MAX = 100_000_000  # one million yuan: no counter sale of the programme comes near
 LIMIT_MAX = 1_000_000_000_000  # a budget of ten thousand million yuan, in fen
 OFFERS_MAX = 1_000  # a book of 500 is the largest planned
 MERCHANTS_MAX = 5_000
@@ -26,59 +34,6 @@ SITES_MAX = 500  # of one merchant, and named by one offer
 PARTS_MAX = 16  # limits, proofs, fees, categories or windows of one offer
 BLACKOUT_DAYS_MAX = 366
 OPTIONS_MAX = 50  # answers to one question on the cashier's form
-WORDING_CHARS_MAX = 200
-
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_TIME = re.compile(r"\d{2}:\d{2}(:\d{2})?")
-
-
-def _written_day(value: Any) -> Any:
-    if isinstance(value, str) and not _DAY.fullmatch(value):  # pydantic would read "0" as a timestamp
-        raise ValueError("a day is written YYYY-MM-DD")
-    return value
-
-
-def _written_time(value: Any) -> Any:
-    if isinstance(value, str) and not _TIME.fullmatch(value):
-        raise ValueError("a time is written HH:MM or HH:MM:SS, without a zone")
-    return value
-
-
-def _known_zone(value: str) -> str:
-    try:
-        zoneinfo.ZoneInfo(value)
-    except (KeyError, ValueError, OSError) as error:  # unknown key, a path that escapes, a directory
-        raise ValueError("the zone is not known, e.g. Asia/Shanghai") from error
-    return value
-
-
-Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([-_][a-z0-9]+)*$", max_length=64)]
-SiteReference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([-_][a-z0-9]+)*/[a-z0-9]+([-_][a-z0-9]+)*$")]
-Day = Annotated[date, BeforeValidator(_written_day)]
-TimeOfDay = Annotated[time, BeforeValidator(_written_time)]
-Zone = Annotated[str, AfterValidator(_known_zone)]
-Fen = Annotated[int, Field(ge=0, le=AMOUNT_FEN_MAX)]
-Text = Annotated[str, StringConstraints(pattern=r"\S", max_length=WORDING_CHARS_MAX)]
-BasisPoints = Annotated[int, Field(gt=0, lt=10_000)]  # of the list price that the member PAYS: 75 折 is 7500
-
-
-class Part(BaseModel):
-    """What all parts of a book have in common."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-
-class Wording(Part):
-    """A name or label in both languages; neither may be missing."""
-
-    zh: Text
-    en: Text
-
-    @property
-    def words(self) -> Words:
-        """The same as `Words`, for messages."""
-        return Words(self.zh, self.en)
-
 
 # Who, where, what, when ---------------------------------------------------------------------------------------------
 
@@ -129,7 +84,7 @@ class OpenWindow(Part):
     @model_validator(mode="after")
     def _start_first(self) -> OpenWindow:
         if self.start >= self.end:
-            raise ValueError("a window starts before it ends, on the same day")
+            raise PydanticCustomError("window_backwards", "a window starts before it ends, on the same day")
         return self
 
 

@@ -12,10 +12,11 @@ from terminal.membership.standing import Member
 from terminal.offers.book import LoadedBook
 from terminal.offers.conditions import ANSWER_CHARS_MAX, QUANTITY_MAX, when_refusals, where_refusals, who_refusals
 from terminal.offers.limits import Room, Usage, best_remaining, claim_on, room_of, scope_values
-from terminal.offers.model import AMOUNT_FEN_MAX, ChoiceAttribute, Count, Proof, Scope, SeenProof, TextAttribute
+from terminal.offers.model import ChoiceAttribute, Count, Proof, Scope, SeenProof, TextAttribute
 from terminal.offers.prepared import PreparedOffer, moment_of
 from terminal.offers.refusal import Refusal
 from terminal.offers.sale import Place
+from terminal.offers.values import AMOUNT_FEN_MAX
 
 Kind = Literal["integer", "money", "choice", "text", "confirm"]
 Part = Literal["line", "attributes", "proofs"]

@@ -10,8 +10,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from terminal.offers.model import AMOUNT_FEN_MAX, FixedUnit, FlatUpTo, Free, LowestListed, PayPercent, Price
+from terminal.offers.model import FixedUnit, FlatUpTo, Free, LowestListed, PayPercent, Price
 from terminal.offers.sale import SaleLine
+from terminal.offers.values import AMOUNT_FEN_MAX
 
 FULL_BP = 10_000  # basis points of the whole
 _AMOUNT = re.compile(r"[0-9]{1,9}")
