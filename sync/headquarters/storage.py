@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, event, inspect, select, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -76,6 +77,11 @@ def open_storage(database_url: str, data_dir: Path) -> Storage:
         storage.close()
         raise
     return storage
+
+
+def insert_or(connection: Connection, table: Table) -> Any:
+    """An INSERT that can say what to do on a conflict: spelt alike by both, yet SQLAlchemy has one for each dialect."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
 
 def bring_up_to_date(storage: Storage) -> None:

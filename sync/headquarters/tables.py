@@ -170,7 +170,6 @@ nonces = Table(
     Column("key_id", Text, primary_key=True),
     Column("nonce", Text, primary_key=True),
     Column("expires_at", UtcTime, nullable=False),
-    Index(None, "expires_at"),
 )
 
 attempts = Table(

@@ -9,6 +9,7 @@ import pytest
 
 from sync.headquarters.storage import Storage, open_storage
 from tests.fakes.postgres import PostgresCluster
+from tests.sync.headquarters.written_ledger import WrittenLedger, known_ledger
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +34,9 @@ def storage(database_url: str, tmp_path: Path) -> Iterator[Storage]:
     opened = open_storage(database_url, tmp_path)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def ledger(storage: Storage) -> WrittenLedger:
+    """The ledger of a terminal that headquarters knows and has nothing of yet."""
+    return known_ledger(storage, "bj-0001")

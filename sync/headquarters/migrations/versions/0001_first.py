@@ -116,7 +116,6 @@ def _create_door() -> None:
         sa.Column("nonce", sa.Text, primary_key=True),
         sa.Column("expires_at", MOMENT, nullable=False),
     )
-    op.create_index("ix_nonces_expires_at", "nonces", ["expires_at"])
     op.create_table(
         "attempts",
         sa.Column("subject", sa.Text, primary_key=True),

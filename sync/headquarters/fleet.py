@@ -1,0 +1,97 @@
+"""The terminals that headquarters knows: who they are, how they are, and whether their keys still count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, func, select, update
+
+from sync.headquarters.errors import TerminalMissing
+from sync.headquarters.storage import insert_or
+from sync.headquarters.tables import TerminalState, flags, terminals
+from terminal.ledger.entry import GENESIS
+
+TERMINALS_PAGE_MAX: Final = 1000  # one answer; a city has 5,000
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalView:
+    """A terminal as people see it; `flags` counts findings. `waiting` and `skew_ms` are None until it has told them."""
+
+    id: str
+    merchant: str
+    site: str
+    name: str
+    state: TerminalState
+    version: str
+    enrolled_at: datetime
+    last_contact: datetime | None
+    waiting: int | None
+    skew_ms: int | None
+    last_sequence: int
+    flags: int
+
+
+def key_and_state(connection: Connection, terminal: str) -> tuple[bytes, TerminalState] | None:
+    """The public key (32 bytes) and the state of a terminal; None for an unknown one."""
+    columns = (terminals.c.public_key, terminals.c.state)
+    found = connection.execute(select(*columns).where(terminals.c.id == terminal)).one_or_none()
+    return (bytes.fromhex(found.public_key), TerminalState(found.state)) if found else None
+
+
+def is_taken(connection: Connection, terminal: str) -> bool:
+    """Whether there is a terminal of this id, in whatever state."""
+    return connection.scalar(select(terminals.c.id).where(terminals.c.id == terminal)) is not None
+
+
+def add(
+    connection: Connection,
+    *,
+    terminal: str,
+    merchant: str,
+    site: str,
+    public_key: str,
+    version: str,
+    now: datetime,
+) -> bool:
+    """A new terminal with nothing sent yet; False when its id or its key (hex) belongs to one already."""
+    row: dict[str, Any] = {
+        "id": terminal,
+        "merchant": merchant,
+        "site": site,
+        "name": f"{merchant} {site}",
+        "public_key": public_key,
+        "state": TerminalState.ACTIVE.value,
+        "version": version,
+        "enrolled_at": now,
+        "last_sequence": 0,
+        "last_hash": GENESIS.hex(),
+    }
+    statement = insert_or(connection, terminals).values(row).on_conflict_do_nothing().returning(terminals.c.id)
+    return connection.scalar(statement) is not None
+
+
+def revoke(connection: Connection, terminal: str) -> None:
+    """From now on its key counts for nothing; its entries stay. Raises `TerminalMissing`."""
+    changed = connection.execute(
+        update(terminals).where(terminals.c.id == terminal).values(state=TerminalState.REVOKED.value)
+    )
+    if changed.rowcount == 0:
+        raise TerminalMissing("revoke", terminal)
+
+
+def page_of_terminals(
+    connection: Connection, *, after: str = "", limit: int = TERMINALS_PAGE_MAX
+) -> list[TerminalView]:
+    """The terminals behind the id `after`, by id, at most `limit` (which is cut to `TERMINALS_PAGE_MAX`)."""
+    counted = select(func.count()).where(flags.c.terminal == terminals.c.id).scalar_subquery().label("flags")
+    columns = [terminals.c[name] for name in TerminalView.__dataclass_fields__ if name != "flags"]
+    found = connection.execute(
+        select(*columns, counted)
+        .where(terminals.c.id > after)
+        .order_by(terminals.c.id)
+        .limit(min(limit, TERMINALS_PAGE_MAX))
+    )
+    return [TerminalView(**{**each, "state": TerminalState(each["state"])}) for each in found.mappings()]

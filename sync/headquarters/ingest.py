@@ -1,0 +1,217 @@
+"""Taking in what a terminal sends: one batch, one transaction, exactly once.
+
+The terminal's row is locked first, so two pushes of one terminal come one after the other, whichever worker has them.
+Then `chain` says whether the batch follows on, `projection` what it means, and everything is written or nothing is.
+No refusal is an exception here: a gap and a fork are outcomes, for what they leave behind must be committed too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
+
+from sync.headquarters.chain import Follows, Gap, Head, check
+from sync.headquarters.projection import (
+    Change,
+    Finding,
+    FlagCode,
+    Folded,
+    Owned,
+    Place,
+    fold,
+    read_entry,
+    redemption_of,
+)
+from sync.headquarters.storage import insert_or
+from sync.headquarters.tables import TerminalState, entries, flags, forked_entries, redemptions, terminals
+from sync.wire import EntryBatch, EntryMessage
+from terminal.ledger.entry import Entry
+from terminal.ledger.project import Redemption
+
+# Evidence of one forked terminal: weeks of a counter, and no way to fill the disk by pushing one fork after another.
+FORKED_ENTRIES_MAX: Final = 10_000
+
+# What a redemption keeps from its first arrival; every other column follows its latest step.
+_KEPT: Final = frozenset(("id", "terminal", "arrived_at"))
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Headquarters has everything up to `acknowledged`. `flagged` are the findings on entries of this very batch."""
+
+    acknowledged: int
+    flagged: tuple[tuple[int, str], ...] = ()
+    changed: tuple[Redemption, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Nothing was taken: the entry `expected` has to come first."""
+
+    expected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """The terminal is in quarantine: from the entry `expected` on there are two stories. What it sent is kept."""
+
+    expected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """The terminal's key was withdrawn; nothing was taken."""
+
+
+Outcome = Taken | Missing | Forked | Revoked
+
+
+def ingest(connection: Connection, batch: EntryBatch, *, now: datetime, skew_ms: int | None = None) -> Outcome:
+    """Take `batch` of a terminal that is known, in the write transaction of `connection`.
+
+    `now` is headquarters' clock, `skew_ms` the terminal's clock minus ours as the request showed it.
+    """
+    terminal = _lock(connection, batch.terminal)
+    if terminal["state"] == TerminalState.REVOKED:
+        return Revoked()
+    contact: dict[str, Any] = {"last_contact": now, "skew_ms": skew_ms}
+    outcome = _take(connection, terminal, batch, now, contact)
+    connection.execute(update(terminals).where(terminals.c.id == batch.terminal).values(contact))
+    return outcome
+
+
+def _take(
+    connection: Connection, terminal: RowMapping, batch: EntryBatch, now: datetime, contact: dict[str, Any]
+) -> Outcome:
+    """The outcome; adds to `contact` what else the terminal's row becomes."""
+    head = Head(terminal["last_sequence"], bytes.fromhex(terminal["last_hash"]))
+    stored = _stored_hashes(connection, batch, head)
+    if terminal["state"] == TerminalState.QUARANTINED:
+        other = [message for message in batch.entries if stored.get(message.sequence) != message.hash]
+        return _keep_evidence(connection, batch.terminal, other, now)
+    verdict = check(head, stored, batch.entries)
+    if isinstance(verdict, Gap):
+        return Missing(verdict.expected)
+    contact |= {"last_sequence": verdict.head.sequence, "last_hash": verdict.head.hash.hex()}
+    folded = _store(connection, terminal, head, verdict, now)
+    if verdict.forked_at is not None:
+        contact["state"] = TerminalState.QUARANTINED
+        forked = [message for message in batch.entries if message.sequence >= verdict.forked_at]
+        return _keep_evidence(connection, batch.terminal, forked, now)
+    return Taken(
+        verdict.head.sequence,
+        _flags_of(connection, batch),
+        tuple(change.redemption for change in folded.changes.values()),
+    )
+
+
+def _lock(connection: Connection, terminal: str) -> RowMapping:
+    """The terminal's row, ours until the transaction ends (on SQLite the whole file is)."""
+    return connection.execute(select(terminals).where(terminals.c.id == terminal).with_for_update()).mappings().one()
+
+
+def _stored_hashes(connection: Connection, batch: EntryBatch, head: Head) -> dict[int, str]:
+    """The hashes (hex) of the entries that the batch repeats."""
+    if not batch.entries or batch.entries[0].sequence > head.sequence:
+        return {}
+    first, last = batch.entries[0].sequence, batch.entries[-1].sequence
+    found = connection.execute(
+        select(entries.c.sequence, entries.c.hash).where(
+            entries.c.terminal == batch.terminal, entries.c.sequence.between(first, last)
+        )
+    )
+    return {each.sequence: each.hash for each in found}
+
+
+def _store(connection: Connection, terminal: RowMapping, head: Head, verdict: Follows, now: datetime) -> Folded:
+    """Write the fresh entries and what they mean."""
+    if not verdict.fresh:
+        return Folded()
+    connection.execute(insert(entries), [_entry_row(terminal["id"], message, now) for message in verdict.fresh])
+    read = [read_entry(message) for message in verdict.fresh]
+    known = _known(connection, {entry.redemption for entry in read if isinstance(entry, Entry)})
+    place = Place(terminal["id"], terminal["merchant"], terminal["site"])
+    folded = fold(place, head.hash.hex(), verdict.fresh, read, known)
+    for lost in _write_redemptions(connection, place.terminal, folded.changes, now):
+        for sequence in folded.changes.pop(lost).sequences:
+            folded.find(sequence, FlagCode.FOREIGN_REDEMPTION, lost)
+    if folded.findings:
+        connection.execute(insert(flags), [_flag_row(place.terminal, finding, now) for finding in folded.findings])
+    return folded
+
+
+def _known(connection: Connection, ids: set[str]) -> dict[str, Owned]:
+    """The redemptions among `ids` that headquarters has, whosever they are."""
+    columns = (redemptions.c.id, redemptions.c.terminal, redemptions.c.record)
+    found = connection.execute(select(*columns).where(redemptions.c.id.in_(ids)))
+    return {each.id: Owned(each.terminal, redemption_of(each.record)) for each in found}
+
+
+def _write_redemptions(
+    connection: Connection, terminal: str, changes: Mapping[str, Change], now: datetime
+) -> list[str]:
+    """Insert or bring up to date; the ids that another terminal took at the same moment are returned, unwritten.
+
+    Sorted by id, so that two terminals whose batches name the same redemptions cannot wait for each other in a ring.
+    """
+    if not changes:
+        return []
+    statement = insert_or(connection, redemptions)
+    following = {column.name: statement.excluded[column.name] for column in redemptions.c if column.name not in _KEPT}
+    statement = statement.on_conflict_do_update(
+        index_elements=[redemptions.c.id], set_=following, where=redemptions.c.terminal == terminal
+    ).returning(redemptions.c.id)
+    rows = [
+        {**changes[each].row, "terminal": terminal, "arrived_at": now, "changed_at": now} for each in sorted(changes)
+    ]
+    written = set(connection.scalars(statement, rows))
+    return sorted(changes.keys() - written)
+
+
+def _flags_of(connection: Connection, batch: EntryBatch) -> tuple[tuple[int, str], ...]:
+    """Every finding on the entries of this batch, so that a repeat is given the same answer as the first time."""
+    if not batch.entries:
+        return ()
+    first, last = batch.entries[0].sequence, batch.entries[-1].sequence
+    found = connection.execute(
+        select(flags.c.sequence, flags.c.code)
+        .where(flags.c.terminal == batch.terminal, flags.c.sequence.between(first, last))
+        .order_by(flags.c.sequence, flags.c.code)
+    )
+    return tuple((sequence, code) for sequence, code in found)
+
+
+def _keep_evidence(connection: Connection, terminal: str, messages: Sequence[EntryMessage], now: datetime) -> Forked:
+    """Keep what does not belong to the chain, once each and within bounds, and say where the two stories part."""
+    of_terminal = forked_entries.c.terminal == terminal
+    kept = connection.scalar(select(func.count()).select_from(forked_entries).where(of_terminal)) or 0
+    rows = [_entry_row(terminal, message, now) for message in messages[: max(0, FORKED_ENTRIES_MAX - kept)]]
+    if rows:
+        connection.execute(insert_or(connection, forked_entries).on_conflict_do_nothing(), rows)
+    first = connection.scalar(select(func.min(forked_entries.c.sequence)).where(of_terminal))
+    assert first is not None, "a terminal is quarantined by an entry that is kept"
+    return Forked(first)
+
+
+def _entry_row(terminal: str, message: EntryMessage, now: datetime) -> dict[str, Any]:
+    return {
+        "terminal": terminal,
+        "sequence": message.sequence,
+        "hash": message.hash,
+        "body": message.body.encode(),
+        "received_at": now,
+    }
+
+
+def _flag_row(terminal: str, finding: Finding, now: datetime) -> dict[str, Any]:
+    return {
+        "terminal": terminal,
+        "sequence": finding.sequence,
+        "code": finding.code.value,
+        "detail": finding.detail,
+        "noted_at": now,
+    }

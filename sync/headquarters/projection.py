@@ -1,0 +1,185 @@
+"""From the entries of one batch to redemptions and findings. Pure; the rules are the ledger's own (`apply`).
+
+Headquarters refuses no fact. An entry that breaks a rule stays in the terminal's ledger here like any other; a finding
+says what is wrong with it, and nothing behind it waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from sync.errors import MessageMalformed
+from sync.wire import EntryMessage, parse_timestamp
+from terminal.ledger.entry import Entry, EntryKind, parse_entry
+from terminal.ledger.errors import EntryInvalid, RedemptionConflict
+from terminal.ledger.project import Redemption, apply
+
+# Ten thousand million yuan: no sale, and small enough that the sum of all redemptions there can be fits a BIGINT.
+AMOUNT_MAX: Final = 10**12
+DETAIL_CHARS_MAX: Final = 200
+
+_RECORD: Final = TypeAdapter(Redemption)
+
+
+class FlagCode(StrEnum):
+    """What headquarters finds fault with; a closed list, each with its words on the pages."""
+
+    UNREADABLE = "unreadable"  # no entry of a form known here: kept raw, for a person or a later version
+    MISPLACED = "misplaced"  # names another terminal, number or predecessor than the place it stands in
+    WITHOUT_AUTHORISATION = "without-authorisation"  # a step of a redemption that was never authorised
+    OUT_OF_STEP = "out-of-step"  # a step that does not follow from the state before
+    FOREIGN_REDEMPTION = "foreign-redemption"  # the redemption is another terminal's
+    OTHER_MERCHANT = "other-merchant"  # sold for a merchant or site that the terminal was not enrolled for
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fault of one entry; `detail` is for a person and holds no personal data."""
+
+    sequence: int
+    code: FlagCode
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose ledger it is: the terminal, and the merchant and site it was enrolled for."""
+
+    terminal: str
+    merchant: str
+    site: str
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A redemption that headquarters has, and the terminal that it belongs to."""
+
+    terminal: str
+    redemption: Redemption
+
+
+@dataclass(slots=True)
+class Change:
+    """A redemption after the steps `sequences` of a batch; `row` holds its columns."""
+
+    redemption: Redemption
+    row: dict[str, Any]
+    sequences: list[int]
+
+
+@dataclass(slots=True)
+class Folded:
+    """What a batch makes of redemptions (by id), and what it finds fault with."""
+
+    changes: dict[str, Change] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def find(self, sequence: int, code: FlagCode, detail: object = "") -> None:
+        """Note a fault. `detail` comes from a terminal, so it is cut, and rid of what PostgreSQL's text cannot hold."""
+        self.findings.append(Finding(sequence, code, str(detail).replace("\0", "")[:DETAIL_CHARS_MAX]))
+
+
+def read_entry(message: EntryMessage) -> Entry | EntryInvalid:
+    """The entry in a message, or why there is none."""
+    try:
+        return parse_entry(message.body.encode())
+    except EntryInvalid as error:
+        return error
+
+
+def fold(
+    place: Place,
+    previous: str,
+    messages: Sequence[EntryMessage],
+    read: Sequence[Entry | EntryInvalid],
+    known: Mapping[str, Owned],
+) -> Folded:
+    """Take the entries of a batch, in order, into the redemptions that are `known` before it.
+
+    `messages` continue the chain after the hash `previous` (hex); `read` are the entries in them.
+    """
+    folded = Folded()
+    for message, entry in zip(messages, read, strict=True):
+        if isinstance(entry, EntryInvalid):
+            folded.find(message.sequence, FlagCode.UNREADABLE, entry.details.get("reason", ""))
+        elif (entry.terminal, entry.sequence, entry.previous) != (place.terminal, message.sequence, previous):
+            folded.find(message.sequence, FlagCode.MISPLACED, f"{entry.sequence} {entry.terminal}")
+        else:
+            _take(place, entry, known.get(entry.redemption), folded)
+        previous = message.hash
+    return folded
+
+
+def _take(place: Place, entry: Entry, before: Owned | None, folded: Folded) -> None:
+    """Apply one readable entry."""
+    if before is not None and before.terminal != place.terminal:
+        folded.find(entry.sequence, FlagCode.FOREIGN_REDEMPTION, entry.redemption)
+        return
+    change = folded.changes.get(entry.redemption)
+    state = change.redemption if change else before.redemption if before else None
+    try:
+        after = apply(state, entry)
+        row = row_of(after)
+    except (EntryInvalid, MessageMalformed) as error:
+        folded.find(entry.sequence, FlagCode.UNREADABLE, error.details.get("reason", ""))
+        return
+    except RedemptionConflict as error:
+        alone = state is None and entry.kind is not EntryKind.AUTHORISED
+        code = FlagCode.WITHOUT_AUTHORISATION if alone else FlagCode.OUT_OF_STEP
+        folded.find(entry.sequence, code, f"{entry.redemption} {error.details['reason']}")
+        return
+    sequences = [*change.sequences, entry.sequence] if change else [entry.sequence]
+    folded.changes[entry.redemption] = Change(after, row, sequences)
+    if state is None and (after.merchant, after.site) != (place.merchant, place.site):
+        folded.find(entry.sequence, FlagCode.OTHER_MERCHANT, f"{after.merchant} {after.site}")
+
+
+def row_of(redemption: Redemption) -> dict[str, Any]:
+    """The columns that a redemption fills by itself.
+
+    What the database could not hold is found here, not in the middle of a transaction: `EntryInvalid` and, for a time
+    in no calendar, `MessageMalformed`.
+    """
+    texts = {
+        "merchant": redemption.merchant,
+        "site": redemption.site,
+        "offer": redemption.offer,
+        "masked": redemption.masked,
+        "cashier": redemption.cashier,
+        "granted": redemption.granted,
+    }
+    numbers = {
+        "units": redemption.units,
+        "voided_units": redemption.voided_units,
+        "list_fen": redemption.list_fen,
+        "pay_fen": redemption.pay_fen,
+        "voided_list_fen": redemption.voided_list_fen,
+        "voided_pay_fen": redemption.voided_pay_fen,
+    }
+    for name, text in texts.items():
+        if "\0" in text:  # PostgreSQL's text holds every character but this one
+            raise EntryInvalid("store", "redemption", reason=f"{name}: a NUL character")
+    for name, number in numbers.items():
+        if number > AMOUNT_MAX:
+            raise EntryInvalid("store", "redemption", reason=f"{name}: beyond {AMOUNT_MAX}")
+    return {
+        "id": redemption.id,
+        "sequence": redemption.sequence,
+        "state": redemption.state.value,
+        "member": redemption.token,
+        "business_day": redemption.business_day,
+        "authorised_at": parse_timestamp(redemption.authorised_at),
+        "record": _RECORD.dump_json(redemption).decode(),
+        **texts,
+        **numbers,
+    }
+
+
+def redemption_of(record: str) -> Redemption:
+    """The redemption as `row_of` put it into its `record`."""
+    return _RECORD.validate_json(record)

@@ -1,0 +1,133 @@
+"""What people at headquarters ask the database: redemptions page by page, and totals per merchant."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Label, Row, Select, case, func, select
+
+from sync.headquarters.errors import PeriodTooLong
+from sync.headquarters.tables import redemptions
+from terminal.ledger.project import RedemptionState
+
+REDEMPTIONS_PAGE_MAX: Final = 500  # one answer; about 200 kB as JSON
+MERCHANTS_MAX: Final = 5000  # twice the city's
+PERIOD_DAYS_MAX: Final = 366  # a year, for the yearly review
+
+
+@dataclass(frozen=True, slots=True)
+class RedemptionView:
+    """One redemption as people see it: money in fen, `list` and `pay` as authorised, `voided_*` what came back of it.
+
+    `authorised_at` is the counter's clock; `arrived_at` and `changed_at` are ours.
+    """
+
+    id: str
+    terminal: str
+    sequence: int
+    merchant: str
+    site: str
+    offer: str
+    offer_name: dict[str, str]
+    state: str
+    units: int
+    voided_units: int
+    list: int
+    pay: int
+    masked: str
+    cashier: str
+    granted: str
+    business_day: str
+    authorised_at: datetime
+    arrived_at: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MerchantTotal:
+    """One merchant in a period. Completed sales less what was voided of them; `open` are authorised and not settled.
+
+    Money in fen; `saving` is what members paid less than the list price.
+    """
+
+    merchant: str
+    redemptions: int
+    open: int
+    units: int
+    list: int
+    pay: int
+    saving: int
+
+
+def page_of_redemptions(
+    connection: Connection, *, day: date | None, merchant: str | None, before: str | None, limit: int
+) -> list[RedemptionView]:
+    """At most `limit` redemptions (`REDEMPTIONS_PAGE_MAX` in any case), latest sale first, those before id `before`."""
+    query = select(redemptions).order_by(redemptions.c.id.desc()).limit(min(limit, REDEMPTIONS_PAGE_MAX))
+    if day is not None:
+        query = query.where(redemptions.c.business_day == day.isoformat())
+    if merchant is not None:
+        query = query.where(redemptions.c.merchant == merchant)
+    if before is not None:
+        query = query.where(redemptions.c.id < before)
+    return _views(connection, query)
+
+
+def latest_arrivals(connection: Connection, limit: int) -> list[RedemptionView]:
+    """The redemptions that came in or moved on last, by our clock."""
+    order = (redemptions.c.changed_at.desc(), redemptions.c.id.desc())
+    return _views(connection, select(redemptions).order_by(*order).limit(min(limit, REDEMPTIONS_PAGE_MAX)))
+
+
+def totals(connection: Connection, first: date, last: date) -> list[MerchantTotal]:
+    """Every merchant's total over the business days from `first` to `last`, both included. Raises `PeriodTooLong`."""
+    if not 0 <= (last - first).days < PERIOD_DAYS_MAX:
+        raise PeriodTooLong("add up", "redemptions", days_max=PERIOD_DAYS_MAX)
+    column = redemptions.c
+    completed = column.state == RedemptionState.COMPLETED.value
+    authorised = column.state == RedemptionState.AUTHORISED.value
+
+    def kept(amount: str, voided: str) -> Label[Any]:
+        return func.sum(case((completed, column[amount] - column[voided]), else_=0)).label(amount)
+
+    found = connection.execute(
+        select(
+            column.merchant,
+            func.count().filter(completed).label("redemptions"),
+            func.count().filter(authorised).label("open"),
+            kept("units", "voided_units"),
+            kept("list_fen", "voided_list_fen"),
+            kept("pay_fen", "voided_pay_fen"),
+        )
+        .where(column.business_day.between(first.isoformat(), last.isoformat()))
+        .group_by(column.merchant)
+        .order_by(column.merchant)
+        .limit(MERCHANTS_MAX)
+    )
+    # PostgreSQL adds BIGINTs up to a NUMERIC, hence int().
+    return [
+        MerchantTotal(
+            merchant=each.merchant,
+            redemptions=each.redemptions,
+            open=each.open,
+            units=int(each.units),
+            list=int(each.list_fen),
+            pay=int(each.pay_fen),
+            saving=int(each.list_fen) - int(each.pay_fen),
+        )
+        for each in found
+    ]
+
+
+def _views(connection: Connection, query: Select[Any]) -> list[RedemptionView]:
+    return [_view(row) for row in connection.execute(query)]
+
+
+def _view(row: Row[Any]) -> RedemptionView:
+    found = row._mapping
+    same = {name: found[name] for name in RedemptionView.__dataclass_fields__ if name in found}
+    name = json.loads(found["record"])["offer_name"]
+    return RedemptionView(**same, offer_name=name, list=found["list_fen"], pay=found["pay_fen"])

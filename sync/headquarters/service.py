@@ -1,0 +1,127 @@
+"""What headquarters does for terminals, each from the request as it came to the words of the answer.
+
+Everything here blocks on the database, so the web calls it off the event loop.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sync.errors import ChainForked, MessageMalformed, SequenceGap, TerminalRevoked
+from sync.headquarters import enrolment
+from sync.headquarters.door import Door
+from sync.headquarters.ingest import Forked, Missing, Outcome, Revoked, Taken, ingest
+from sync.headquarters.storage import Storage
+from sync.signing import DeviceKey, HttpRequest
+from sync.wire import (
+    Acknowledgement,
+    EnrolmentAnswer,
+    EnrolmentRequest,
+    EntryBatch,
+    Flag,
+    decode_body,
+    parse_message,
+    timestamp,
+)
+
+if TYPE_CHECKING:
+    from terminal.ledger.project import Redemption
+
+logger = logging.getLogger(__name__)
+
+
+def utc_now() -> datetime:
+    """The machine's clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a terminal is told of its batch, and the redemptions that the batch brought or moved on."""
+
+    answer: Acknowledgement
+    changed: tuple[Redemption, ...]
+
+
+class Headquarters:
+    """The service behind the web; callable from any thread."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        key: DeviceKey,
+        *,
+        clock_skew_s_max: int,
+        code_life_s: int,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.storage = storage
+        self.clock = clock
+        self.door = Door(storage, key, clock_skew_s_max)
+        self._key = key
+        self._code_life_s = code_life_s
+
+    def push(self, request: HttpRequest, terminal: str) -> Pushed:
+        """Take the batch in `request`, sent to the address of `terminal`.
+
+        Raises the errors of `Door.identify`, `MessageMalformed`, `BodyTooLarge`, `EncodingUnknown`, `NonceReplayed`,
+        `SequenceGap` and `ChainForked` (both with `expected`), `StorageUnavailable`.
+        """
+        now = self.clock()
+        caller = self.door.identify(request, terminal, now)
+        batch = parse_message(EntryBatch, decode_body(request.body, _encoding(request)))
+        if batch.terminal != terminal:
+            raise MessageMalformed("push", terminal, reason="terminal: another one's batch")
+        with self.storage.write() as connection:
+            caller.claim.take(connection, now)
+            outcome = ingest(connection, batch, now=now, skew_ms=caller.skew_ms)
+        taken = _taken(outcome, terminal)
+        flagged = tuple(Flag(sequence=sequence, code=code) for sequence, code in taken.flagged)
+        answer = Acknowledgement(acknowledged=taken.acknowledged, flagged=flagged, time=timestamp(self.clock()))
+        return Pushed(answer, taken.changed)
+
+    def enrol(self, request: HttpRequest, address: str) -> EnrolmentAnswer:
+        """Make the machine that sent `request` from `address` a terminal.
+
+        Raises `TooManyAttempts`, `CodeRefused`, the errors of `Door.identify_newcomer` and those of a message.
+        """
+        now = self.clock()
+        with self.storage.write() as connection:
+            enrolment.count_attempt(connection, address, now)
+        asked = parse_message(EnrolmentRequest, decode_body(request.body, _encoding(request)))
+        caller = self.door.identify_newcomer(request, asked.public_key, now)
+        with self.storage.write() as connection:
+            caller.claim.take(connection, now)
+            answer = enrolment.enrol(connection, asked, key=self._key.public, now=now)
+        logger.info("terminal %s enrolled for %s %s", answer.terminal, answer.merchant, answer.site)
+        return answer
+
+    def issue_code(self, invitation: enrolment.Invitation, *, by: str) -> str:
+        """A one-time code that makes the next machine to bring it `invitation.terminal`. Raises `TerminalTaken`."""
+        now = self.clock()
+        with self.storage.write() as connection:
+            return enrolment.issue(
+                connection, invitation, by=by, key=self._key.public, now=now, life_s=self._code_life_s
+            )
+
+
+def _taken(outcome: Outcome, terminal: str) -> Taken:
+    """The good outcome; the others as the errors that a terminal is told."""
+    match outcome:
+        case Taken():
+            return outcome
+        case Missing(expected):
+            raise SequenceGap("push", terminal, expected=expected)
+        case Forked(expected):
+            logger.warning("terminal %s is in quarantine: its chain forks at entry %d", terminal, expected)
+            raise ChainForked("push", terminal, expected=expected, sequence=expected)
+        case Revoked():
+            raise TerminalRevoked("push", terminal)
+
+
+def _encoding(request: HttpRequest) -> str | None:
+    return next((value for name, value in request.headers.items() if name.lower() == "content-encoding"), None)

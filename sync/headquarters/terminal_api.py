@@ -1,0 +1,121 @@
+"""The part of `/api/v1` that terminals call: signed requests in, signed answers out, refusals included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+import sync.errors
+from config.errors import JingkaError, Language
+from sync.errors import SyncError
+from sync.headquarters.arrivals import Arrivals
+from sync.headquarters.errors import TerminalMissing, TerminalTaken, TooManyAttempts
+from sync.headquarters.service import Headquarters
+from sync.signing import HttpRequest, HttpResponse
+from sync.wire import (
+    API,
+    ENROLMENTS_PATH,
+    PROBLEM_STATUS,
+    Acknowledgement,
+    EnrolmentAnswer,
+    ProblemCode,
+    encode_message,
+    timestamp,
+)
+from terminal.serving.locale import language_of
+from terminal.serving.problems import PROBLEM_TYPE, problem_of, status_of
+
+_ERRORS_BY_CODE: Final = {error.code: error for error in SyncError.__subclasses__()}
+
+# What headquarters raises; whatever is not here goes by its retry class.
+STATUSES: Final[Mapping[type[JingkaError], int]] = {
+    **{_ERRORS_BY_CODE[code]: status for code, status in PROBLEM_STATUS.items()},
+    sync.errors.MessageMalformed: 422,
+    TerminalTaken: 409,
+    TerminalMissing: 404,
+    TooManyAttempts: 429,
+}
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+def extra_of(error: JingkaError, _: Language) -> Mapping[str, object]:
+    """What a problem document says beside the usual: where to go on from."""
+    return {"expected": error.details["expected"]} if "expected" in error.details else {}
+
+
+def terminal_routes(hq: Headquarters, arrivals: Arrivals, language: Language) -> APIRouter:
+    """Enrolment and entries. `arrivals` is told what came in."""
+    router = APIRouter(tags=["terminals"], responses=_problems(*ProblemCode))
+
+    async def answer(request: Request, work: Callable[[HttpRequest], Answer], status: int = 200) -> Response:
+        """What `work` says of the request, or the problem it meets; signed either way."""
+        asked = await _http_request(request)
+        return await run_in_threadpool(_answered, hq, asked, work, status, language)
+
+    @router.post(ENROLMENTS_PATH, status_code=201, response_model=EnrolmentAnswer)
+    async def enrol(request: Request) -> Response:
+        """A machine becomes a terminal with a one-time code; the same code and key again are given the same answer."""
+        address = request.client.host if request.client else "unknown"
+        return await answer(request, lambda asked: hq.enrol(asked, address), 201)
+
+    @router.post(API + "/terminals/{terminal}/entries", response_model=Acknowledgement)
+    async def take_entries(request: Request, terminal: str) -> Response:
+        """Entries in sequence. A repeat is harmless; 409 `sequence-gap` and `chain-forked` carry `expected`."""
+
+        def push(asked: HttpRequest) -> Acknowledgement:
+            pushed = hq.push(asked, terminal)
+            arrivals.announce_soon(pushed.changed)
+            return pushed.answer
+
+        return await answer(request, push)
+
+    return router
+
+
+def _answered(
+    hq: Headquarters, asked: HttpRequest, work: Callable[[HttpRequest], BaseModel], status: int, language: Language
+) -> Response:
+    media_type = "application/json"
+    extra_headers: Mapping[str, str] = {}
+    try:
+        body = encode_message(work(asked))
+    except JingkaError as error:
+        problem = problem_of(
+            error,
+            language_of(asked.headers, language),
+            status=status_of(error, STATUSES),
+            extra={**extra_of(error, language), "time": timestamp(hq.clock())},
+        )
+        refused = problem.response()
+        body, status, media_type, extra_headers = bytes(refused.body), problem.status, PROBLEM_TYPE, problem.headers
+    headers = {**extra_headers, "content-type": media_type}
+    signature = hq.door.sign(asked, HttpResponse(status, headers, body), hq.clock())
+    return Response(body, status, headers={**headers, **signature})
+
+
+async def _http_request(request: Request) -> HttpRequest:
+    """The request as it was signed. The URL is put together from what the terminal sent, not from where we listen."""
+    path = request.scope.get("raw_path") or request.url.path.encode()
+    query = request.scope["query_string"]
+    url = f"{request.url.scheme}://{request.headers.get('host', '')}{path.decode('latin-1')}"
+    if query:
+        url += f"?{query.decode('latin-1')}"
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return HttpRequest(request.method, url, headers, await request.body())
+
+
+def _problems(*codes: ProblemCode) -> dict[int | str, dict[str, object]]:
+    """The documented refusals: status by status, with the codes that share it."""
+    told: dict[int | str, dict[str, object]] = {429: {"description": "too-many-attempts"}}
+    for status in sorted({PROBLEM_STATUS[code] for code in codes}):
+        shared = ", ".join(code for code in codes if PROBLEM_STATUS[code] == status)
+        told[status] = {"description": shared, "content": {PROBLEM_TYPE: {}}}
+    return told
