@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from sync.errors import LineDown
+from sync.errors import AddressInvalid, LineDown
 from sync.signing import DeviceKey, HttpRequest, HttpResponse, sign_request
 from sync.wire import ANSWER_BYTES_MAX, encode_body
 
@@ -54,9 +54,10 @@ class Line:
         transport: httpx.BaseTransport | None = None,
         nonce: Callable[[], str] = new_nonce,
     ) -> None:
+        """`url` as in the settings, http or https, with or without a path. `AddressInvalid`."""
         import httpx
 
-        self.url = url.rstrip("/")
+        self.url = _checked(url)
         self._key = key
         self._key_id = key_id
         self._nonce = nonce
@@ -94,7 +95,7 @@ class Line:
                 return Exchange(sent, self._read(response))
         except httpx.TimeoutException as error:
             raise LineDown("post", self.url, reason=type(error).__name__, timed_out=True) from error
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except httpx.TransportError as error:
             raise LineDown("post", self.url, reason=type(error).__name__, timed_out=False) from error
 
     def close(self) -> None:
@@ -112,3 +113,16 @@ class Line:
             if time.monotonic() > deadline_s:
                 raise LineDown("read", self.url, reason="answer too slow", timed_out=True)
         return HttpResponse(response.status_code, response.headers, bytes(body))
+
+
+def _checked(url: str) -> str:
+    """The address to append paths to."""
+    import httpx
+
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise AddressInvalid("open", url) from error
+    if parsed.scheme not in ("http", "https") or not parsed.host or parsed.query or parsed.fragment or parsed.userinfo:
+        raise AddressInvalid("open", url)
+    return str(parsed).rstrip("/")
