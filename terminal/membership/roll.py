@@ -11,6 +11,7 @@ Why so: docs/decisions/0003-roll-file.md. Written by `build.py`.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import mmap
@@ -144,7 +145,7 @@ class RollHeader:
 
     @classmethod
     def from_bytes(cls, text: bytes) -> RollHeader:
-        """Parse the JSON text; raises ValueError, KeyError or TypeError when it is none of ours."""
+        """Parse the JSON text; raises ValueError, KeyError, TypeError or RecursionError when it is none."""
         fields = json.loads(text)
         return cls(
             key_version=int(fields["key_version"]),
@@ -177,17 +178,17 @@ class Roll:
             raise RollMissing("open roll", subject) from None
         except OSError as error:
             raise RollError("open roll", subject, reason=error.strerror) from error
-        try:
-            identity = FileIdentity.of(os.fstat(file.fileno()))
-            front = os.pread(file.fileno(), RECORDS_OFFSET, 0)
-            header = _checked_front(front, identity.size_bytes, subject)
-            return cls(file, subject, identity, header, front[INDEX_OFFSET:])
-        except (OSError, ValueError) as error:  # a failing disk; a file cut between two lines above
-            file.close()
-            raise RollDamaged("open roll", subject, reason=str(error)) from error
-        except RollDamaged:
-            file.close()
-            raise
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(file.close)
+            try:
+                identity = FileIdentity.of(os.fstat(file.fileno()))
+                front = os.pread(file.fileno(), RECORDS_OFFSET, 0)
+                header = _checked_front(front, identity.size_bytes, subject)
+                roll = cls(file, subject, identity, header, front[INDEX_OFFSET:])
+            except (OSError, ValueError) as error:  # a failing disk; a file cut between two lines above
+                raise RollDamaged("open roll", subject, reason=str(error)) from error
+            on_failure.pop_all()
+            return roll
 
     @property
     def count(self) -> int:
@@ -336,7 +337,7 @@ def _checked_front(front: bytes, size_bytes: int, subject: str) -> RollHeader:
         raise damaged("header length")
     try:
         header = RollHeader.from_bytes(front[_PREAMBLE.size : _PREAMBLE.size + length])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise damaged("header") from None
     indexed: int = INDEX_ENTRY.unpack_from(front, RECORDS_OFFSET - INDEX_ENTRY.size)[0]
     if not 0 <= header.count <= RECORDS_MAX or header.count != indexed:
