@@ -2,90 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import deque
-from collections.abc import Callable
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import JingkaError, Retry
 from sync import upload as upload_module
-from sync.enrolment import Enrolment
 from sync.errors import (
     AnswerUnverified,
-    ChainForked,
     HeadquartersBusy,
     HeadquartersFailing,
     HeadquartersRefused,
     LineDown,
-    OutboxBroken,
-    SequenceGap,
     SyncError,
     TerminalRefused,
     TerminalRevoked,
     TerminalUnknown,
 )
-from sync.line import Line
-from sync.signing import WINDOW_S, DeviceKey
-from sync.upload import REWINDS_MAX, Upload
-from sync.wire import BATCH_ENTRIES_MAX, EntryBatch, decode_body, parse_message
-from terminal.ledger.entry import StoredEntry
-from tests.fakes.headquarters import FakeHeadquarters, Fault
-from tests.fakes.outbox import FreeClock, MemoryOutbox
-
-TERMINAL = "cinema-1"
-KEY = DeviceKey.from_private(bytes(range(32)))
-HEADQUARTERS_KEY = DeviceKey.from_private(bytes(range(32, 64)))
-STEPS_MAX = 200  # far more than any script here needs
-
-
-class Road:
-    """An outbox, a headquarters, and the upload between them."""
-
-    def __init__(self, *faults: Fault, clock_error_ms: int = 0) -> None:
-        self.headquarters = FakeHeadquarters(key=HEADQUARTERS_KEY, faults=deque(faults))
-        self.headquarters.terminals[TERMINAL] = KEY.public
-        self.outbox = MemoryOutbox()
-        self.clock = FreeClock(clock_error_ms)
-        self.line = Line("http://hq.example", key=KEY, key_id=TERMINAL, transport=self.headquarters.transport())
-        self.upload = self.new_upload()
-
-    def new_upload(self) -> Upload:
-        """As after a restart of the daemon."""
-        enrolment = Enrolment(TERMINAL, "dahua", "lobby", "dahua lobby", HEADQUARTERS_KEY.public)
-        return Upload(self.outbox, self.line, enrolment, self.clock)
-
-    def drain(self) -> list[JingkaError]:
-        """Steps until nothing waits, through whatever passes by itself; what stopped it on the way."""
-        errors: list[JingkaError] = []
-        for _ in range(STEPS_MAX):
-            try:
-                if not self.upload.step().more and not self.headquarters.faults:
-                    return errors
-            except JingkaError as error:
-                if error.retry is not Retry.RETRY:
-                    raise
-                errors.append(error)
-        raise AssertionError("never done")
-
-    def arrived(self) -> list[int]:
-        return self.headquarters.sequences(TERMINAL)
-
-    def batches(self) -> list[list[int]]:
-        """The sequences of each batch that arrived."""
-        sent = []
-        for request in self.headquarters.requests:
-            plain = decode_body(request.body, request.headers.get("content-encoding"))
-            sent.append([entry.sequence for entry in parse_message(EntryBatch, plain).entries])
-        return sent
-
-    def agree(self) -> None:
-        """Headquarters has exactly the ledger, byte for byte, and the watermark says so."""
-        kept = [StoredEntry(e.sequence, e.hash, e.body.encode()) for e in self.headquarters.entries[TERMINAL]]
-        assert kept == self.outbox.stored
-        assert self.outbox.watermark() == len(self.outbox.stored)
+from sync.signing import WINDOW_S
+from sync.wire import BATCH_ENTRIES_MAX
+from tests.fakes.headquarters import Fault
+from tests.fakes.road import KEY, TERMINAL, Road
 
 
 def test_entries_go_in_order_in_full_batches_and_then_nothing_but_a_heartbeat() -> None:
@@ -246,145 +183,6 @@ def test_a_wrong_clock_holds_back_no_entry_and_is_measured(error_s: int) -> None
     road.outbox.add(1)
     road.upload.step()
     assert len(road.headquarters.requests) == asked + 1, "the time learned is used at once"
-
-
-# --- gaps and forks --------------------------------------------------------------------------------------------------
-
-
-def test_a_restored_headquarters_gets_what_it_lacks_again() -> None:
-    road = Road()
-    road.outbox.add(10)
-    road.drain()
-    road.headquarters.forget_after(TERMINAL, 4)
-    road.outbox.add(1)
-    road.drain()
-    assert road.batches()[-2:] == [[11], [5, 6, 7, 8, 9, 10, 11]]
-    road.agree()
-
-
-def test_a_restored_headquarters_is_noticed_by_the_heartbeat() -> None:
-    road = Road()
-    road.outbox.add(10)
-    road.drain()
-    road.headquarters.forget_after(TERMINAL, 0)
-    assert road.upload.step().more
-    road.drain()
-    road.agree()
-
-
-def test_sending_again_goes_on_in_batches_below_the_watermark_and_survives_a_restart() -> None:
-    road = Road()
-    road.outbox.add(BATCH_ENTRIES_MAX * 2 + 100)
-    road.drain()
-    road.headquarters.forget_after(TERMINAL, 50)
-    road.upload.step()
-    road.upload.step()
-    assert road.outbox.watermark() == 1100, "the watermark never goes back"
-    road.upload = road.new_upload()
-    road.drain()
-    road.agree()
-
-
-def test_a_ledger_that_headquarters_never_acknowledged_to_us_is_sent_again() -> None:
-    """The watermark was lost (a rebuilt ledger): repeats are harmless."""
-    road = Road()
-    road.outbox.add(5)
-    road.drain()
-    road.outbox.watermarks = [0]
-    road.drain()
-    road.agree()
-
-
-def test_another_entry_under_our_number_stops_the_upload_and_the_sales() -> None:
-    road = Road()
-    road.outbox.add(3)
-    road.drain()
-    canonical = b'{"sequence":3,"text":"sold by the copy"}'
-    previous = bytes.fromhex(road.outbox.stored[1].hash)
-    copy = StoredEntry(3, hashlib.sha256(previous + canonical).hexdigest(), canonical)
-    road.outbox.stored[2:] = [copy]
-    road.outbox.watermarks = [2]
-    with pytest.raises(ChainForked) as caught:
-        road.upload.step()
-    assert caught.value.retry is Retry.STOP
-    assert caught.value.details["sequence"] == 3
-    assert road.outbox.forked is not None
-
-
-@pytest.mark.parametrize("waiting", [True, False])
-def test_a_ledger_older_than_headquarters_is_a_fork(waiting: bool) -> None:
-    """An old backup of the terminal: headquarters has more than was ever written here."""
-    road = Road()
-    road.outbox.add(5)
-    road.drain()
-    del road.outbox.stored[3:]
-    road.outbox.watermarks = [2 if waiting else 3]
-    with pytest.raises(ChainForked) as caught:
-        road.upload.step()
-    assert caught.value.details["sequence"] == 4
-    assert road.outbox.forked is not None
-    assert road.outbox.watermark() == (2 if waiting else 3)
-
-
-def answering(road: Road, problem: dict[str, object], *, signed: bool) -> Callable[..., object]:
-    from sync.signing import HttpRequest, HttpResponse
-    from sync.wire import ProblemCode
-
-    def handle(request: HttpRequest) -> HttpResponse:
-        code = ProblemCode(str(problem["code"]))
-        answer = road.headquarters._problem(code, **{k: v for k, v in problem.items() if k != "code"})
-        return road.headquarters._sign(answer, request, None if signed else DeviceKey.generate())
-
-    return handle
-
-
-@pytest.mark.parametrize("code", ["sequence-gap", "chain-forked", "clock-skewed"])
-def test_an_instruction_that_is_not_provably_headquarters_is_not_followed(code: str) -> None:
-    road = Road()
-    road.outbox.add(5)
-    road.drain()
-    road.outbox.add(1)
-    road.headquarters.handle = answering(road, {"code": code, "expected": 2}, signed=False)  # type: ignore[method-assign,assignment]
-    with pytest.raises(AnswerUnverified):
-        road.upload.step()
-    assert road.outbox.forked is None
-    assert road.outbox.watermark() == 5
-
-
-def test_a_headquarters_that_sends_us_back_for_ever_is_a_fault_and_not_a_loop() -> None:
-    road = Road()
-    road.outbox.add(5)
-    road.headquarters.handle = answering(road, {"code": "sequence-gap", "expected": 1}, signed=True)  # type: ignore[method-assign,assignment]
-    for _ in range(REWINDS_MAX):
-        assert road.upload.step().more
-    with pytest.raises(SequenceGap) as caught:
-        road.upload.step()
-    assert caught.value.retry is Retry.RETRY
-
-
-def test_a_gap_beyond_our_last_entry_is_a_fork() -> None:
-    road = Road()
-    road.outbox.add(5)
-    road.headquarters.handle = answering(road, {"code": "sequence-gap", "expected": 9}, signed=True)  # type: ignore[method-assign,assignment]
-    with pytest.raises(ChainForked):
-        road.upload.step()
-
-
-def test_a_gap_that_names_no_number_is_a_refusal() -> None:
-    road = Road()
-    road.outbox.add(1)
-    road.headquarters.handle = answering(road, {"code": "sequence-gap"}, signed=True)  # type: ignore[method-assign,assignment]
-    with pytest.raises(HeadquartersRefused):
-        road.upload.step()
-
-
-def test_a_ledger_with_a_hole_sends_nothing() -> None:
-    road = Road()
-    road.outbox.add(3)
-    del road.outbox.stored[1]
-    with pytest.raises(OutboxBroken):
-        road.upload.step()
-    assert not road.headquarters.requests
 
 
 # --- too much at once -------------------------------------------------------------------------------------------------
