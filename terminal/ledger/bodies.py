@@ -26,7 +26,7 @@ LINES_MAX = 64  # a shop's bill at one counter; DOMAIN's offers need one or two
 CLAIMS_MAX = 32  # limits of one offer, each claimed once
 PROOFS_MAX = 32
 TEXT_CHARS_MAX = 200  # names, reasons, references: what a cashier or an offer book writes in a field
-KEY_CHARS_MAX = 400  # a usage key holds an offer, a limit, a token of 67 characters and a period
+KEY_CHARS_MAX = 1_000  # an offer, a limit, a token of 67 characters, a voucher or showing percent-encoded from Chinese
 
 # UnionPay numbers (62…, 16 to 19 digits), also with blanks or hyphens, also mistyped: so no check digit is asked.
 _CARD_NUMBER = re.compile(r"(?<!\d)6[ -]?2(?:[ -]?\d){14,17}(?!\d)")

@@ -38,6 +38,7 @@ class Ledger:
         self._writing = writer
         self._queries = queries
         self._head_file = head_file
+        self._closed = False
 
     @classmethod
     def open(cls, path: Path, terminal: str, clock: Clock) -> Ledger:
@@ -59,7 +60,10 @@ class Ledger:
         return cls(path, writer, thread, Queries(path), head_file)
 
     def close(self) -> None:
-        """Finish what waits, close the file and let go of it."""
+        """Finish what waits, close the file and let go of it. Closing twice is harmless."""
+        if self._closed:
+            return
+        self._closed = True
         self._queries.close()
         self.writer.run(self._writing.close)
         self.writer.shutdown()
