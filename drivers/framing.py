@@ -73,11 +73,13 @@ class FrameUnknown(ReaderError):
 class Frame:
     """One whole frame without its marks: card data, so it never shows them, and `wipe` overwrites them after use.
 
-    `took_ms` is the time from the frame's first byte to its last.
+    `took_ms` is the time from the frame's first byte to its last. `burst` counts the silences before it: frames of one
+    burst came from one swipe.
     """
 
     payload: bytearray
     took_ms: int
+    burst: int
 
     def wipe(self) -> None:
         """Overwrite the payload."""
@@ -88,7 +90,7 @@ class Frame:
 
 
 class Framing(ABC):
-    """The part that all framings share: one bounded body, and the silence that ends whatever was under way."""
+    """What all framings share: one bounded body, the silence that ends a burst, and one fault told per burst."""
 
     name: ClassVar[str]
 
@@ -96,21 +98,29 @@ class Framing(ABC):
         self._body = bytearray()
         self._began_ms = 0
         self._last_ms = 0
+        self._burst = 0
+        self._faulted = False  # in this burst a fault was told already
 
     def feed(self, data: bytes, now_ms: int) -> list[Frame | ReaderNoise]:
-        """Frames and faults that `data` completes, in order; at most one per byte and one for a silence before it.
+        """Frames that `data` completes, in order, and at most one fault for this burst and one for the burst before.
 
         `now_ms` is any clock that only goes forward. Feed `b""` while the line is quiet, so that a frame that never
         ends is told.
         """
         found: list[Frame | ReaderNoise] = []
-        if now_ms - self._last_ms > SILENCE_MS and (fault := self._after_silence()) is not None:
-            found.append(fault)
+        if now_ms - self._last_ms > SILENCE_MS:
+            fault = self._after_silence()
+            if fault is not None and not self._faulted:
+                found.append(fault)
+            self._burst += 1
+            self._faulted = False
         if data:
             self._last_ms = now_ms
         for byte in data:
-            if (outcome := self._take(byte)) is not None:
+            outcome = self._take(byte)
+            if isinstance(outcome, Frame) or (outcome is not None and not self._faulted):
                 found.append(outcome)
+            self._faulted = self._faulted or isinstance(outcome, ReaderNoise)
         return found
 
     @staticmethod
@@ -140,7 +150,7 @@ class Framing(ABC):
         return len(self._body) >= FRAME_BYTES_MAX
 
     def _whole(self) -> Frame:
-        frame = Frame(bytearray(self._body), self._last_ms - self._began_ms)
+        frame = Frame(bytearray(self._body), self._last_ms - self._began_ms, self._burst)
         _wipe(self._body)
         return frame
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from config.errors import JingkaError, Words
+from config.errors import Words
 from drivers.card import (
     Authenticity,
     CardError,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 READ_WAIT_S = 0.1  # a bounded wait: `stop` is seen, and a silence on the line is told, within this time
 READ_BYTES_MAX = 256  # taken at once, however much a flooding device has ready
-FAILURE_QUIET_MS = 1000  # one bad swipe is told once, however many faults its bytes give; nobody swipes faster
 
 Parity = Literal["N", "E", "O"]  # none, even, odd
 
@@ -105,12 +104,12 @@ class SerialReader:
             with self._faults_typed("read port"):
                 # One byte ends the wait; what else is ready comes along, so no swipe waits for a full buffer.
                 data = port.read(min(max(1, port.in_waiting), READ_BYTES_MAX))
-            now_ms = time.monotonic_ns() // 1_000_000
-            for outcome in framing.feed(data, now_ms):
+            now_ns = time.monotonic_ns()
+            for outcome in framing.feed(data, now_ns // 1_000_000):
                 if isinstance(outcome, Frame):
-                    desk.frame(outcome, now_ms)
+                    desk.frame(outcome, now_ns)
                 else:
-                    desk.failed(outcome, now_ms)
+                    listener.card_failed(self.name, outcome)
 
     @contextmanager
     def _faults_typed(self, operation: str) -> Iterator[None]:
@@ -139,19 +138,21 @@ class SerialReader:
 
 
 class _Desk:
-    """Turns frames into reads, and faults into one word to the cashier per swipe."""
+    """Turns frames into reads, and tells at most one unreadable card per burst: a flood is not a row of swipes."""
 
     def __init__(self, reader: str, listener: ReaderListener) -> None:
         self._reader = reader
         self._listener = listener
-        self._failed_ms: int | None = None
+        self._failed_burst = -1
 
-    def frame(self, frame: Frame, now_ms: int) -> None:
+    def frame(self, frame: Frame, now_ns: int) -> None:
         """Read the card in `frame`, wipe it, and tell."""
         try:
             track2 = _parse_and_wipe(frame)
         except CardError as error:
-            self.failed(error, now_ms)
+            if frame.burst != self._failed_burst:
+                self._failed_burst = frame.burst
+                self._listener.card_failed(self._reader, error)
             return
         self._listener.card_read(
             CardRead(
@@ -161,17 +162,10 @@ class _Desk:
                 reader=self._reader,
                 authenticity=Authenticity.STRIPE,
                 service_code=track2.service_code,
-                finished_ns=time.monotonic_ns(),
+                finished_ns=now_ns,
                 read_ms=float(frame.took_ms),
             )
         )
-
-    def failed(self, error: JingkaError, now_ms: int) -> None:
-        """Tell a failure, unless another one was met just before: that was the same swipe."""
-        quiet = self._failed_ms is None or now_ms - self._failed_ms > FAILURE_QUIET_MS
-        self._failed_ms = now_ms
-        if quiet:
-            self._listener.card_failed(self._reader, error)
 
 
 def _parse_and_wipe(frame: Frame) -> Track2:

@@ -78,7 +78,7 @@ class PtyPresenter:
     def replug(self) -> None:
         """Plug the reader in, again if need be; the kernel may give it another number."""
         self.unplug()
-        # The slave stays open here too: without it, what is sent before the terminal opens the port would be lost.
+        # The slave stays open here too, so that the line does not hang up while the terminal reopens the port.
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)  # no echo, no line editing, from the first byte on
         os.set_blocking(self._master, False)

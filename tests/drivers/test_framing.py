@@ -79,7 +79,7 @@ def test_any_bytes_at_any_time_give_only_bounded_frames_and_typed_faults(
     for data, pause_ms in arrivals:
         now_ms += pause_ms
         outcomes = framing.feed(data, now_ms)
-        assert len(outcomes) <= len(data) + 1
+        assert sum(isinstance(outcome, ReaderNoise) for outcome in outcomes) <= 2
         for outcome in outcomes:
             assert isinstance(outcome, Frame | ReaderNoise)
             if isinstance(outcome, Frame):
@@ -99,13 +99,33 @@ def test_the_longest_frame_passes_and_one_byte_more_is_told_once(kind: type[Fram
 
 
 @each_kind
-def test_a_flood_is_told_in_few_words_and_the_next_frame_is_read(kind: type[Framing]) -> None:
+def test_a_flood_is_told_once_and_the_next_frame_is_read(kind: type[Framing]) -> None:
     framing = kind()
     flood = b"7" * 100_000
-    outcomes = told(framing.feed(flood, 10_000))
-    assert 1 <= len(outcomes) <= 1 + len(flood) // FRAME_BYTES_MAX
-    assert all(isinstance(each, type) and issubclass(each, ReaderNoise) for each in outcomes)
+    (fault,) = framing.feed(flood, 10_000)
+    assert isinstance(fault, ReaderNoise)
     assert told(framing.feed(kind.wrap(STRIPE), 10_001)) == [STRIPE]
+
+
+@each_kind
+@pytest.mark.parametrize(
+    "noise", [b"\xff\xff\xff\xff\r", b"\x02\x80\x03\x00", b"7" * 2000], ids=["lines", "frames", "long"]
+)
+def test_one_fault_is_told_per_burst_and_the_next_burst_may_have_its_own(kind: type[Framing], noise: bytes) -> None:
+    framing = kind()
+    for burst in range(3):
+        outcomes = heard(framing, *[noise] * 20, start_ms=(burst + 1) * 10_000)
+        assert sum(isinstance(outcome, type) for outcome in outcomes) == 1
+
+
+@each_kind
+def test_frames_know_which_of_them_came_in_one_burst(kind: type[Framing]) -> None:
+    framing, whole = kind(), kind.wrap(STRIPE)
+    arrivals = [(whole * 2, 10_000), (whole, 10_000 + SILENCE_MS), (whole, 20_000)]
+    bursts = [
+        frame.burst for data, at_ms in arrivals for frame in framing.feed(data, at_ms) if isinstance(frame, Frame)
+    ]
+    assert [burst - bursts[0] for burst in bursts] == [0, 0, 0, 1]
 
 
 @each_kind
