@@ -69,6 +69,18 @@ def test_a_lost_answer_is_repaired_by_sending_again_and_counts_once(fault: Fault
     road.agree()
 
 
+def test_the_watermark_never_passes_what_this_batch_sent_though_headquarters_has_more() -> None:
+    """Five arrived and the answer was too slow, so fewer are sent; headquarters acknowledges all five."""
+    road = Road(Fault.SLOW_ANSWER)
+    road.outbox.add(5)
+    with pytest.raises(LineDown):
+        road.upload.step()
+    assert road.upload.step().sent == 2
+    assert road.outbox.watermark() == 2
+    road.drain()
+    road.agree()
+
+
 def test_entries_written_during_a_drain_follow_without_a_hole() -> None:
     road = Road()
     road.outbox.add(2)
