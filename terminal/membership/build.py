@@ -27,6 +27,7 @@ from terminal.membership.roll import (
     INDEX_ENTRY,
     ISSUE_DAY_UNKNOWN,
     ISSUE_EPOCH,
+    NO_PERSON,
     RECORD,
     RECORDS_MAX,
     RECORDS_OFFSET,
@@ -39,13 +40,12 @@ from terminal.membership.roll import (
 )
 from terminal.membership.token import ProgrammeKey, token_parts
 
-SPILL_BYTES = 32 * 1024 * 1024  # nine hundred thousand cards wait in memory before any go to disk
+SPILL_BYTES = 32 * 1024 * 1024  # six hundred thousand cards wait in memory before any go to disk
 REJECTED_KEPT_MAX = 1_000  # nobody reads more; the rest are counted
 ROLL_FILE_MODE = 0o640  # pseudonyms of persons: not for every user of the machine
 
-_PARTITIONS = 256  # by the token's first byte; one of them is some 1.4 MB of a ten-million roll
+_PARTITIONS = 256  # by the token's first byte; one of them is some 2 MB of a ten-million roll
 _PARTITION_BUCKETS = BUCKETS // _PARTITIONS
-_NO_PERSON = bytes(TOKEN_BYTES)
 _AFTER_ANY_RECORD = b"\xff" * RECORD.size
 
 
@@ -137,10 +137,9 @@ def write_roll(
 
 def _packed(line: RosterLine, key: ProgrammeKey) -> bytes:
     """The line as a record of the file."""
-    assert line.person is None or len(line.person) < len(line.token), "a card's token in the person's place"
     return RECORD.pack(
         _hash_bytes(line.token, key)[:TOKEN_BYTES],
-        _NO_PERSON if line.person is None else _hash_bytes(line.person, key),
+        NO_PERSON if line.person is None else _hash_bytes(line.person, key),
         ISSUE_DAY_UNKNOWN if line.issued is None else _issue_day(line.issued),
         STANDING_CODES[line.standing],
         CLASS_CODES[line.member_class],

@@ -2,10 +2,10 @@
 
     offset 0        magic, header length, header (JSON, padded with blanks), SHA-256 of all else up to the records
     offset 4,096    index: for each of 65,536 buckets, how many records up to its end, and the CRC-32 of its records
-    offset 528,384  records of 36 bytes, sorted by token; a record's bucket is its token's first two bytes
+    offset 528,384  records of 52 bytes, sorted by token; a record's bucket is its token's first two bytes
 
-Opening reads and checks the first half megabyte; a look-up checks the one bucket it reads (some 5 kB). So a damaged
-byte is found exactly when it could matter, without reading 360 MB first. Numbers are big-endian.
+Opening reads and checks the first half megabyte; a look-up checks the one bucket it reads (some 8 kB). So a damaged
+byte is found exactly when it could matter, without reading 520 MB first. Numbers are big-endian.
 Why so: docs/decisions/0003-roll-file.md. Written by `build.py`.
 """
 
@@ -33,10 +33,11 @@ MAGIC = b"JKROLL1\n"  # the format's version is part of it
 TOKEN_BYTES = 16  # of the card's 32: two of ten million cards agree with a chance of 2e-25
 BUCKETS = 65_536
 RECORDS_MAX = 50_000_000  # five times the plan; the index counts in 32 bits
-RECORD = struct.Struct(">16s16sHBB")  # card token, person token, issue day, standing, class
+RECORD = struct.Struct(">16s32sHBB")  # card token, person token, issue day, standing, class
 INDEX_ENTRY = struct.Struct(">II")  # records up to and with this bucket, CRC-32 of this bucket's records
 ISSUE_EPOCH = date(2000, 1, 1)
 ISSUE_DAY_UNKNOWN = 0xFFFF
+NO_PERSON = bytes(32)
 
 _PREAMBLE = struct.Struct(">8sI")  # magic, header length
 _DIGEST_BYTES = 32
@@ -45,8 +46,7 @@ HEADER_BYTES_MAX = _HEADER_END - _PREAMBLE.size
 INDEX_OFFSET = 4_096
 RECORDS_OFFSET = INDEX_OFFSET + BUCKETS * INDEX_ENTRY.size
 
-_VERIFY_BUCKETS = 256  # buckets per progress step: about 1.4 MB of a full roll
-_NO_PERSON = bytes(16)
+_VERIFY_BUCKETS = 256  # buckets per progress step: about 2 MB of a full roll
 
 # Codes start at 1: a block of zeros is never a record.
 STANDING_CODES = {
@@ -294,7 +294,7 @@ class Roll:
             standing=_STANDINGS[standing],
             member_class=_CLASSES[member_class],
             issued=None if issue_day == ISSUE_DAY_UNKNOWN else ISSUE_EPOCH + timedelta(days=issue_day),
-            person=None if person == _NO_PERSON else f"v{self.key_version}:{person.hex()}",
+            person=None if person == NO_PERSON else f"v{self.key_version}:{person.hex()}",
         )
 
     def _check_records(self, records: memoryview, bucket: int) -> None:

@@ -5,8 +5,7 @@ The key lives outside every database, in a TOML file that only the daemon's user
     version = 1
     key = "<64 hex digits>"
 
-Tokens are text, `v<key version>:<hex>`. A card's token has all 64 hex digits. A person's token has the first 32
-(128 bits) everywhere in the house, so that what the roll can hold is the whole token and both ends of the wire agree.
+Tokens are text, `v<key version>:<64 hex>`, of cards and of persons alike.
 """
 
 from __future__ import annotations
@@ -27,8 +26,7 @@ KEY_BYTES = 32  # as long as the hash: RFC 2104 section 3 advises no less
 KEY_VERSION_MAX = 9_999  # a key a year for ever; keeps tokens short
 KEY_FILE_BYTES_MAX = 4_096  # two short lines and a comment; anything longer is not a key file
 KEY_FILE_MODE = 0o600
-CARD_TOKEN_HEX = 64
-PERSON_TOKEN_HEX = 32  # 128 bits; the bound is argued in docs/decisions/0003-roll-file.md
+TOKEN_HEX = 64
 
 _PERSON_DOMAIN = b"person:"  # no PAN starts with a letter, so no person shares a card's token
 _FINGERPRINT_DOMAIN = b"fingerprint:"
@@ -105,17 +103,17 @@ def card_token(pan: Pan, key: ProgrammeKey) -> str:
 
 
 def person_token(person: str, key: ProgrammeKey) -> str:
-    """The token of a person's id (any text; blanks around it do not count), `v<key version>:<32 hex>`."""
+    """The token of a person's id (any text; blanks around it do not count), `v<key version>:<64 hex>`."""
     digest = hmac.digest(key.secret, _PERSON_DOMAIN + person.strip().encode(), "sha256")
-    return f"v{key.version}:{digest.hex()[:PERSON_TOKEN_HEX]}"
+    return f"v{key.version}:{digest.hex()}"
 
 
 def token_parts(token: str) -> tuple[int, bytes]:
-    """Key version and hash bytes of a token made here; anything else is a programmer's fault."""
+    """Key version and hash (32 bytes) of a token made here; anything else is a programmer's fault."""
     version, separator, digits = token.partition(":")
     assert separator, "not a token"
     assert version.startswith("v"), "not a token"
-    assert len(digits) in (CARD_TOKEN_HEX, PERSON_TOKEN_HEX), "a token of another length"
+    assert len(digits) == TOKEN_HEX, "not a token"
     return int(version[1:]), bytes.fromhex(digits)
 
 

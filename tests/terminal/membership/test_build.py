@@ -182,14 +182,6 @@ def test_token_of_another_key_version_is_refused(tmp_path: Path) -> None:
         write_roll([plain_line(1)], tmp_path / "members.roll", ProgrammeKey(2, KEY.secret))
 
 
-def test_person_token_of_a_cards_length_is_a_programmers_fault(tmp_path: Path) -> None:
-    token = plain_line(1).token
-    with pytest.raises(AssertionError):
-        write_roll(
-            [RosterLine(token, Standing.ACTIVE, MemberClass.ORDINARY, None, token)], tmp_path / "members.roll", KEY
-        )
-
-
 def test_a_list_that_turns_out_unusable_leaves_the_old_roll_and_no_remains(tmp_path: Path) -> None:
     out = tmp_path / "members.roll"
     write_roll([plain_line(1)], out, KEY)

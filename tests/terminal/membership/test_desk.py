@@ -181,7 +181,7 @@ def damage(path: Path, place: int) -> None:
     path.write_bytes(bytes(content))
 
 
-@pytest.mark.parametrize("place", [20, RECORDS_OFFSET - 1, RECORDS_OFFSET, RECORDS_OFFSET + 35])
+@pytest.mark.parametrize("place", [20, RECORDS_OFFSET - 1, RECORDS_OFFSET, RECORDS_OFFSET + 51])
 def test_damaged_roll_refuses_until_a_sound_one_is_put_there(room: Room, place: int) -> None:
     assert room.standing(MEMBER) is Standing.ACTIVE
     damage(room.roll, place)

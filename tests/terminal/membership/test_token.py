@@ -43,8 +43,8 @@ def test_card_token_is_the_pinned_hmac_of_the_digits() -> None:
     assert token == "v1:79e8248ee435fb0ad410f3d21862a2b8a4e92ac48771f4114f9f65862f9f55aa"
 
 
-def test_person_token_is_the_first_half_of_the_pinned_hmac() -> None:
-    assert person_token("P-0001", KEY) == "v1:cdaf8375912aa2c98a28a322dbb6b817"
+def test_person_token_is_the_pinned_hmac_of_the_id() -> None:
+    assert person_token("P-0001", KEY) == "v1:cdaf8375912aa2c98a28a322dbb6b817f393408711f26ad5e89c27b4d081eae6"
 
 
 def test_key_fingerprint_is_pinned() -> None:
@@ -56,8 +56,7 @@ def test_blanks_around_a_person_id_do_not_make_another_person() -> None:
 
 
 def test_a_person_whose_id_is_a_card_number_shares_no_token_with_the_card() -> None:
-    person_digits = person_token(DIGITS, KEY).partition(":")[2]
-    assert not card_token(Pan(DIGITS), KEY).partition(":")[2].startswith(person_digits)
+    assert person_token(DIGITS, KEY) != card_token(Pan(DIGITS), KEY)
 
 
 @given(version=st.integers(1, KEY_VERSION_MAX), secret=st.binary(min_size=32, max_size=32))
