@@ -5,8 +5,8 @@
 The sentinels and the check character (LRC) may be missing: many readers are set to leave them out. What the reader
 could not make out, it says itself (`;E?`); what is no track 2 is told apart, so that the cashier knows what to do.
 
-What a bad line can still do: a digit 0 lost on its way changes no LRC, and the check digit in the number misses one
-loss in ten. Such a read is of a number that no card has: the roll answers "not a member", and the next swipe puts it right.
+What a bad line can still do: a digit 0 lost on its way changes no LRC, and the number's check digit misses one loss in
+ten. Such a read is of a number that no card has: the roll answers "not a member", and the next swipe puts it right.
 """
 
 from __future__ import annotations

@@ -66,6 +66,15 @@ class RecordingListener:
         self.wait_for(lambda told: len(told.reads) >= count, timeout_s)
         return self.reads[:count]
 
+    @property
+    def answers(self) -> int:
+        """How many presentations were answered, by a read or by a failure."""
+        return len(self.reads) + len(self.failures)
+
+    def wait_for_answers(self, count: int, timeout_s: float = WAIT_S) -> None:
+        """Return once `count` presentations were answered."""
+        self.wait_for(lambda told: told.answers >= count, timeout_s)
+
     def wait_for_state(self, reader: str, state: ReaderState, timeout_s: float = WAIT_S) -> None:
         """Return once the last state told of `reader` is `state`."""
         self.wait_for(lambda told: told.state_of(reader) is state, timeout_s)
