@@ -13,15 +13,16 @@ from terminal.ledger.database import Execute
 from terminal.ledger.entry import VERSION, Entry, StoredEntry, canonical, entry_hash, instant, parse_entry
 from terminal.ledger.errors import EntryInvalid, LedgerDamaged, LedgerForked
 from terminal.ledger.head import Head
-from terminal.ledger.tables import driver_text, entry
+from terminal.ledger.tables import CANONICAL, HASH, driver_text, entry
 
 WALK_ENTRIES: Final = 1000  # per read while walking: about 1 MB in memory
 TAIL_ENTRIES: Final = 64  # checked at each start: what a power cut or a dying disk touches last, in about 5 ms
 
 _INSERT = driver_text(entry.insert())
-_TAIL = driver_text(select(entry).order_by(entry.c.sequence.desc()).limit(bindparam("limit")))
+_STORED = select(entry.c.sequence, HASH, CANONICAL)
+_TAIL = driver_text(_STORED.order_by(entry.c.sequence.desc()).limit(bindparam("limit")))
 _AFTER = driver_text(
-    select(entry).where(entry.c.sequence > bindparam("after")).order_by(entry.c.sequence).limit(bindparam("limit"))
+    _STORED.where(entry.c.sequence > bindparam("after")).order_by(entry.c.sequence).limit(bindparam("limit"))
 )
 
 

@@ -14,12 +14,12 @@ from sqlalchemy import bindparam, select
 from terminal.ledger.bodies import Authorisation, Body, parse_body
 from terminal.ledger.database import Execute
 from terminal.ledger.entry import Entry, decode_entry
-from terminal.ledger.errors import LedgerDamaged, LimitMoved
+from terminal.ledger.errors import EntryInvalid, LedgerDamaged, LimitMoved
 from terminal.ledger.project import Redemption, RedemptionState, UsageChange, advance, begin, changes_of
-from terminal.ledger.tables import driver_text, entry, redemption
+from terminal.ledger.tables import CANONICAL, driver_text, entry, redemption
 
 # A redemption's changing part and the entry that opened it, which holds all the rest.
-REDEMPTIONS: Final = select(*redemption.c, entry.c.canonical).join_from(
+REDEMPTIONS: Final = select(*redemption.c, CANONICAL.label("canonical")).join_from(
     redemption, entry, redemption.c.sequence == entry.c.sequence
 )
 _COLUMNS = tuple(column.name for column in REDEMPTIONS.selected_columns)
@@ -58,14 +58,22 @@ def load(execute: Execute, redemption_id: str) -> Redemption | None:
 
 
 def from_row(row: Any) -> Redemption:
-    """A row of `REDEMPTIONS`, from SQLAlchemy or from the driver, as the redemption it stands for."""
+    """A row of `REDEMPTIONS`, from SQLAlchemy or from the driver, as the redemption it stands for.
+
+    Raises `LedgerDamaged` when the row and its entry do not fit each other.
+    """
     changing = dict(zip(_COLUMNS, row, strict=True))
-    opened = decode_entry(changing["canonical"])
-    body = parse_body(opened)
-    assert isinstance(body, Authorisation), "the redemption's sequence names its authorising entry"
+    try:
+        opened = decode_entry(changing["canonical"])
+        body = parse_body(opened)
+        state = RedemptionState(changing["state"])
+    except (EntryInvalid, ValueError) as error:  # ValueError: a state that is none
+        raise LedgerDamaged("read", str(changing["id"]), reason="the redemption cannot be read") from error
+    if not isinstance(body, Authorisation):
+        raise LedgerDamaged("read", str(changing["id"]), reason="its sequence names another kind of entry")
     return dataclasses.replace(
         begin(body, opened),
-        state=RedemptionState(changing["state"]),
+        state=state,
         **{name: changing[name] for name in _PLAIN_COLUMNS},
     )
 

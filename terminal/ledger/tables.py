@@ -6,7 +6,7 @@ row about the file itself: whose it is, and what headquarters has acknowledged.
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
+from sqlalchemy import CheckConstraint, Column, Index, Integer, LargeBinary, MetaData, Table, Text, cast, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import ClauseElement
 
@@ -54,6 +54,10 @@ redemption = Table(
 )
 Index("redemption_by_day", redemption.c.business_day, redemption.c.sequence)
 Index("redemption_unsettled", redemption.c.sequence, sqlite_where=text("state = 'authorised'"))
+
+# Both are asked for as bytes whatever a stranger has put there: SQLite lets any column hold any type.
+HASH = cast(entry.c.hash, LargeBinary)
+CANONICAL = cast(entry.c.canonical, LargeBinary)
 
 usage = Table(
     "usage",

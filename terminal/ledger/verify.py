@@ -96,7 +96,7 @@ def verify(path: Path, progress: Progress | None = None) -> VerifyReport:
     """
     with database.snapshot(path) as connection:
         execute = database.driver(connection)
-        about = execute("SELECT terminal, watermark FROM ledger", ()).fetchone()
+        about = execute("SELECT terminal, CAST(watermark AS INTEGER) FROM ledger", ()).fetchone()
         if about is None:
             raise LedgerDamaged("verify", str(path), reason="the row about the ledger is missing")
         proof = _Proof(terminal=about[0])

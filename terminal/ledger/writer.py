@@ -160,11 +160,10 @@ class Writer:
         try:
             self.open()
             assert self._connection is not None
-            with database.faults("probe", str(self._path)):
+            with database.faults("probe", str(self._path)), self._connection.begin():
                 if damaged:
                     check_pages(self._connection, self._path)
-                with self._connection.begin():
-                    self._connection.exec_driver_sql("UPDATE ledger SET probes = probes + 1")
+                self._connection.exec_driver_sql("UPDATE ledger SET probes = probes + 1")
         except LedgerStopped as error:
             self.stopped = error
             raise
@@ -197,7 +196,9 @@ class Writer:
     def _prove(self, connection: Connection) -> Head:
         """The head, after checking whose ledger this is, its last entries, and that it is the latest copy."""
         path = str(self._path)
-        about = connection.exec_driver_sql("SELECT terminal, watermark, forked FROM ledger").first()
+        about = connection.exec_driver_sql(
+            "SELECT terminal, CAST(watermark AS INTEGER) AS watermark, forked FROM ledger"
+        ).first()
         if about is None:
             raise LedgerDamaged("open", path, reason="the row about the ledger is missing")
         if about.terminal != self._terminal:

@@ -33,8 +33,8 @@ REVISIONS = [revision.revision for revision in scripts().walk_revisions()][::-1]
 
 
 def test_the_program_knows_the_last_migration() -> None:
-    assert SCHEMA_REVISION == scripts().get_current_head()
-    assert REVISIONS == sorted(REVISIONS)
+    assert scripts().get_current_head() == SCHEMA_REVISION
+    assert sorted(REVISIONS) == REVISIONS
 
 
 @pytest.mark.parametrize("start", [None, *REVISIONS])
