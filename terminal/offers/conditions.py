@@ -142,10 +142,14 @@ def _answer_refusal(prepared: PreparedOffer, name: str, answer: str, number: int
         case MoneyAttribute():
             valid = amount_fen(answer) is not None
         case TextAttribute():
-            valid = len(answer) <= ANSWER_CHARS_MAX and not looks_like_card_number(answer)
+            valid = _readable(answer) and not looks_like_card_number(answer)
         case _:
             assert_never(attribute)
     return None if valid else Refusal(RefusalCode.ATTRIBUTE_INVALID, numbers, words)
+
+
+def _readable(text: str) -> bool:
+    return len(text) <= ANSWER_CHARS_MAX and text.isprintable()
 
 
 def looks_like_card_number(text: str) -> bool:
@@ -163,7 +167,7 @@ def proof_refusals(prepared: PreparedOffer, sale: Sale, moment: Moment) -> Itera
             if not proof.optional:
                 yield Refusal(RefusalCode.PROOF_MISSING, numbers, words)
         elif isinstance(proof, NumberProof):
-            if len(str(value)) > ANSWER_CHARS_MAX:
+            if not _readable(str(value)):
                 yield Refusal(RefusalCode.PROOF_INVALID, numbers, words)
         elif isinstance(proof, VoucherProof):
             if voucher_code(prepared, sale) is None:

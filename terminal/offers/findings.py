@@ -204,20 +204,35 @@ def _headers(lines: Sequence[str]) -> list[tuple[int, Location]]:
 
 def _key_line(steps: Location, lines: Sequence[str]) -> int | None:
     """The index of the line with the deepest of these keys that is there."""
+    text = "\n".join(line.partition("#")[0] for line in lines)
     found: int | None = None
-    position = 0
     for step in steps:
-        if isinstance(step, int):
-            opened = 0
-            for index in range(position, len(lines)):
-                opened += lines[index].partition("#")[0].count("{")
-                if opened > step:
-                    found = position = index
-                    break
-            continue
-        key = re.compile(rf"(?:^|[\s{{,.])[\"']?{re.escape(step)}[\"']?\s*[.=]")
-        hit = next((i for i in range(position, len(lines)) if key.search(lines[i].partition("#")[0])), None)
-        if hit is None:
+        start = found or 0
+        after = _element(text, start, step) if isinstance(step, int) else _key(text, start, step)
+        if after is not None:
+            found = after
+        elif isinstance(step, str):  # a list of plain values stands on its key's own line
             break
-        found = position = hit
-    return found
+    return None if found is None else text.count("\n", 0, found)
+
+
+def _key(text: str, start: int, key: str) -> int | None:
+    """Where the first `key =` from `start` on ends."""
+    match = re.compile(rf"(?:^|[\s{{,.])[\"']?{re.escape(key)}[\"']?\s*[.=]", re.MULTILINE).search(text, start)
+    return match.end() if match else None
+
+
+def _element(text: str, start: int, index: int) -> int | None:
+    """Where the table `index` of the list that follows `start` opens."""
+    depth = 0
+    for position in range(start, len(text)):
+        if text[position] == "{":
+            if depth == 0 and index == 0:
+                return position + 1
+            index -= depth == 0
+            depth += 1
+        elif text[position] == "}":
+            depth -= 1
+            if depth < 0:
+                return None
+    return None

@@ -102,8 +102,12 @@ def usage_key(offer: Offer, limit: Limit, values: Mapping[Scope, str], day: date
 
     Values are percent-encoded, so that nothing a cashier types can pass for another counter.
     """
-    scopes = (f"{scope}={urllib.parse.quote(values[scope], safe=':/')}" for scope in sorted(limit.per))
+    scopes = (f"{scope}={_encoded(values[scope])}" for scope in sorted(limit.per))
     return "|".join((offer.id, limit.id, *scopes, f"{limit.window}={window_start(offer, limit.window, day)}"))
+
+
+def _encoded(value: str) -> str:
+    return urllib.parse.quote(value, safe=":/", errors="surrogatepass")  # half a character must not raise either
 
 
 def window_start(offer: Offer, window: Window, day: date) -> str:
