@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from config.errors import JingkaError
 from drivers.card import CardError, CardRead, ReaderBusy, ReaderForbidden, ReaderMissing
 from drivers.pboc.dol import TerminalData
+from drivers.pcsc_link import CardLinks
 from drivers.pcsc_service import PLUG_EVENTS, CardSilent, PcscService, Scard, Sight, load_scard
 from drivers.pcsc_visit import CardVisit
 from drivers.reader import ReaderListener, ReaderState, ReaderStatus
@@ -22,7 +23,8 @@ from drivers.terminal_data import terminal_data_now
 
 EVERY_READER = "*"
 WAIT_S = 0.5  # the longest look: how soon `stop` and a reader plugged in unseen are noticed
-BUSY_RETRY_S = 0.2  # how soon we look again at a card that another program holds
+BUSY_WAIT_S = 1.0  # another program may keep the card this long before we call the reader busy
+BUSY_RETRY_S = 0.1  # from then on: how long, and after how long, we try again; other readers wait meanwhile
 UNKNOWN_PAUSE_S = 0.05  # after a reader vanished between listing and looking: keeps a confused service from a hot loop
 READERS_MAX = 16  # pcsc-lite's own bound (PCSCLITE_MAX_READERS_CONTEXTS)
 
@@ -81,6 +83,7 @@ class _Watch:
     ) -> None:
         self._reader = reader
         self._service = service
+        self._links = CardLinks(service.scard, stop)
         self._listener = listener
         self._stop = stop
         self._terminal_data = terminal_data
@@ -154,8 +157,10 @@ class _Watch:
         if not slot.held:
             self._tell(slot, ReaderState.CARD)
         try:
-            read = self._visit(slot.sight)
+            read = self._visit(slot)
         except ReaderBusy as error:
+            if self._stop.is_set():
+                return  # we gave up, not the other program
             if not slot.held:
                 self._listener.card_failed(name, _bare(error))
             slot.held = True
@@ -173,10 +178,11 @@ class _Watch:
             self._tell(slot, ReaderState.CARD)
             self._listener.card_read(read)
 
-    def _visit(self, sight: Sight) -> CardRead:
-        if sight.mute:
-            raise CardSilent("read card", sight.reader)
-        return CardVisit(self._service, sight, self._terminal_data, self._stop).read()
+    def _visit(self, slot: _Slot) -> CardRead:
+        if slot.sight.mute:
+            raise CardSilent("read card", slot.sight.reader)
+        visit = CardVisit(self._service, self._links, slot.sight, self._terminal_data, self._stop)
+        return visit.read(BUSY_RETRY_S if slot.held else BUSY_WAIT_S)
 
     def _card_gone(self, slot: _Slot) -> None:
         slot.held = False

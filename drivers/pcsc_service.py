@@ -6,9 +6,6 @@ meaning to us become a `ReaderError` that names them, so nothing unexpected can 
 
 from __future__ import annotations
 
-import os
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -25,11 +22,8 @@ from drivers.card import (
     ReaderMissing,
     ReaderServiceDown,
 )
-from drivers.pboc.exchange import TransmissionProtocol
 
 PLUG_EVENTS = "\\\\?PnP?\\Notification"  # pcsc-lite's pseudo-reader: it "changes" when a reader comes or goes
-BUSY_WAIT_S = 1.0  # another program's transaction may last this long before we call the reader busy
-BUSY_POLL_S = 0.05
 
 _COUNT_SHIFT = 16  # the upper half of a reader's state counts its card events
 _WORD = 0xFFFFFFFF  # pyscard gives codes signed or unsigned, by platform
@@ -152,17 +146,11 @@ class Scard(Protocol):
     def SCardTransmit(self, card: Any, protocol: int, command: list[int], /) -> tuple[int, list[int]]: ...  # noqa: N802
 
 
-_SCOPE_SYSTEM = 2
-_SHARE_SHARED = 2
-_PROTOCOL_T0, _PROTOCOL_T1 = 1, 2
-_LEAVE_CARD = 0  # a visitor that only reads leaves the card powered, as it was
+SCOPE_SYSTEM = 2  # pcsc-lite knows no other
 
 
 def load_scard() -> Scard:
-    """pyscard's module, imported late (it costs start-up time), with calls that never block on another program."""
-    # libpcsclite reads this once, at the first context: a card in another program's transaction then answers
-    # SHARING_VIOLATION instead of holding our thread for as long as that program likes.
-    os.environ.setdefault("PCSCLITE_NO_BLOCKING", "1")
+    """pyscard's module, imported late: it costs start-up time."""
     import smartcard.scard
 
     module: Scard = smartcard.scard
@@ -173,24 +161,24 @@ class PcscService:
     """One context with pcscd, for a `with` block. Raises `ReaderServiceDown` or `ReaderForbidden` on entering."""
 
     def __init__(self, scard: Scard, subject: str) -> None:
-        self._scard = scard
+        self.scard = scard
         self._subject = subject
         self._context: Any = None
 
     def __enter__(self) -> Self:
-        code, self._context = self._scard.SCardEstablishContext(_SCOPE_SYSTEM)
-        _check(code, "reach pcscd", self._subject)
+        code, self._context = self.scard.SCardEstablishContext(SCOPE_SYSTEM)
+        check(code, "reach pcscd", self._subject)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._scard.SCardReleaseContext(self._context)  # its code says at most that the service went first
+        self.scard.SCardReleaseContext(self._context)  # its code says at most that the service went first
 
     def readers(self) -> tuple[str, ...]:
         """The readers plugged in now."""
-        code, names = self._scard.SCardListReaders(self._context, [])
+        code, names = self.scard.SCardListReaders(self._context, [])
         if code & _WORD == Code.NO_READERS_AVAILABLE:
             return ()
-        _check(code, "list readers", self._subject)
+        check(code, "list readers", self._subject)
         return tuple(names)
 
     def look(self, known: Sequence[Sight], wait_s: float) -> tuple[Sight, ...]:
@@ -199,68 +187,15 @@ class PcscService:
         Raises `ReaderMissing` when one of them is no longer there.
         """
         asked = [(sight.reader, sight.bits & ~_NEVER_ASKED) for sight in known]
-        code, seen = self._scard.SCardGetStatusChange(self._context, int(wait_s * 1000), asked)
+        code, seen = self.scard.SCardGetStatusChange(self._context, int(wait_s * 1000), asked)
         if code & _WORD in (Code.TIMEOUT, Code.CANCELLED):
             return tuple(known)
-        _check(code, "watch readers", self._subject)
+        check(code, "watch readers", self._subject)
         return tuple(Sight(reader, bits, bytes(atr)) for reader, bits, atr in seen)
 
-    def link(self, reader: str, stop: threading.Event) -> CardLink:
-        """A connection to the card on `reader`, to be used as a context manager."""
-        return CardLink(self._scard, self._context, reader, stop)
 
-
-class CardLink:
-    """One shared connection to one card, inside one transaction; the card is left as it was, whatever happens."""
-
-    def __init__(self, scard: Scard, context: Any, reader: str, stop: threading.Event) -> None:
-        self._scard = scard
-        self._context = context
-        self._reader = reader
-        self._stop = stop
-        self._card: Any = None
-        self._protocol = 0
-
-    def __enter__(self) -> Self:
-        protocols = _PROTOCOL_T0 | _PROTOCOL_T1
-        code, self._card, self._protocol = self._scard.SCardConnect(
-            self._context, self._reader, _SHARE_SHARED, protocols
-        )
-        _check(code, "connect to card", self._reader)
-        try:
-            self._begin()
-        except ReaderError:
-            self._scard.SCardDisconnect(self._card, _LEAVE_CARD)
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        # Both codes can only say that the card or the service has gone: the next look tells that.
-        self._scard.SCardEndTransaction(self._card, _LEAVE_CARD)
-        self._scard.SCardDisconnect(self._card, _LEAVE_CARD)
-
-    @property
-    def protocol(self) -> TransmissionProtocol:
-        """What reader and card agreed on."""
-        return TransmissionProtocol.T0 if self._protocol == _PROTOCOL_T0 else TransmissionProtocol.T1
-
-    def transmit(self, command: bytes, /) -> bytes:
-        """One command's answer; a `Transmit` for `drivers.pboc`."""
-        code, answer = self._scard.SCardTransmit(self._card, self._protocol, list(command))
-        _check(code, "send command", self._reader)
-        return bytes(answer)
-
-    def _begin(self) -> None:
-        deadline = time.monotonic() + BUSY_WAIT_S
-        while True:
-            code = self._scard.SCardBeginTransaction(self._card) & _WORD
-            waiting = code == Code.SHARING_VIOLATION and time.monotonic() < deadline
-            if not waiting or self._stop.wait(BUSY_POLL_S):
-                return _check(code, "hold card", self._reader)
-
-
-def _check(code: int, operation: str, subject: str) -> None:
-    """Return on success, raise the code's error otherwise."""
+def check(code: int, operation: str, subject: str) -> None:
+    """Return on success, raise the code's error otherwise: `CardSilent`, `NotACard` or a `ReaderError`."""
     code &= _WORD
     if code == Code.SUCCESS:
         return

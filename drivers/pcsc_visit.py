@@ -28,6 +28,7 @@ from drivers.card import (
 from drivers.pboc.dol import TerminalData
 from drivers.pboc.exchange import CommandForbidden
 from drivers.pboc.read import read_card
+from drivers.pcsc_link import CardLinks
 from drivers.pcsc_service import CardReset, CardSilent, PcscService, Sight
 
 ATTEMPTS_MAX = 2  # one retry: a card badly held gets a second chance, a cashier no long wait
@@ -51,17 +52,19 @@ class CardVisit:
     def __init__(
         self,
         service: PcscService,
+        links: CardLinks,
         sight: Sight,
         terminal_data: Callable[[], TerminalData],
         stop: threading.Event,
     ) -> None:
         self._service = service
+        self._links = links
         self._sight = sight
         self._terminal_data = terminal_data
         self._stop = stop
 
-    def read(self) -> CardRead:
-        """The card's data.
+    def read(self, busy_wait_s: float) -> CardRead:
+        """The card's data, waiting at most `busy_wait_s` for another program to let go of it.
 
         Raises a `CardError` (`CardRemoved` when it has gone); `ReaderBusy`, `ReaderForbidden` and `ReaderServiceDown`
         when the card was never reached.
@@ -70,7 +73,7 @@ class CardVisit:
         failures = 0
         while True:
             try:
-                return self._attempt()
+                return self._attempt(busy_wait_s)
             except (NotACard, CardRefused, CardSilent, CommandForbidden):
                 raise  # the card's own clear answer, or ours: another try gives the same
             except (ReaderBusy, ReaderForbidden, ReaderServiceDown):
@@ -86,10 +89,10 @@ class CardVisit:
                 if failures == ATTEMPTS_MAX or self._stop.wait(RETRY_WAIT_S):
                     raise self._unreadable(error) from None
 
-    def _attempt(self) -> CardRead:
+    def _attempt(self, busy_wait_s: float) -> CardRead:
         contactless = is_contactless(self._sight.atr, self._sight.reader)
         started_ns = time.monotonic_ns()
-        with self._service.link(self._sight.reader, self._stop) as link:
+        with self._links.link(self._sight.reader, busy_wait_s) as link:
             chip = read_card(link.transmit, link.protocol, contactless=contactless, terminal_data=self._terminal_data())
             finished_ns = time.monotonic_ns()
         return CardRead(

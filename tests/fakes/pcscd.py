@@ -85,6 +85,13 @@ class PcscDaemon:
             process.kill()
             process.wait(END_WAIT_S)
 
+    def kill(self) -> None:
+        """End the daemon without a word, as a crash would."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait(END_WAIT_S)
+
     def resume(self) -> None:
         """Start the daemon (again); returns once it answers on its socket and both slots listen."""
         assert self._process is None, "pcscd runs already"

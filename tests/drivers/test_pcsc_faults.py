@@ -1,0 +1,453 @@
+"""What the PC/SC reader makes of every code it may get; pcscd's answers are made to order here."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from drivers.card import (
+    CardError,
+    CardRefused,
+    CardRemoved,
+    EntryMode,
+    MalformedCard,
+    NotACard,
+    ReaderBusy,
+    ReaderError,
+    ReaderForbidden,
+    ReaderMissing,
+    ReaderServiceDown,
+)
+from drivers.pcsc import READERS_MAX, PcscReader
+from drivers.pcsc_service import CardSilent, Code, State
+from drivers.pcsc_visit import ATTEMPTS_MAX, RESETS_MAX, is_contactless
+from drivers.reader import ReaderState
+from drivers.virtual.card import DEMO_CARDS
+from drivers.virtual.chip import VirtualChip
+from tests.fakes.listener import RecordingListener
+from tests.fakes.scard import FakeScard
+
+NAME = "Fake reader 00 00"
+MEMBER = DEMO_CARDS["member"]
+UNEXPECTED = 0x80100004  # "invalid parameter": nothing we know what to make of
+
+
+def chip() -> VirtualChip:
+    return VirtualChip(MEMBER)
+
+
+class Run:
+    """A `PcscReader` on its thread, without the supervisor: `error` is what ended it."""
+
+    def __init__(self, scard: FakeScard, name: str) -> None:
+        self.listener = RecordingListener()
+        self.error: ReaderError | None = None
+        self._reader = PcscReader(name, scard=scard)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._reader.run(self.listener, self._stop)
+        except ReaderError as error:
+            self.error = error
+
+    def stop(self) -> None:
+        self._stop.set()
+        self.ended()
+
+    def ended(self) -> ReaderError | None:
+        self._thread.join(5)
+        assert not self._thread.is_alive()
+        return self.error
+
+
+@contextmanager
+def running(scard: FakeScard, name: str = "*") -> Iterator[RecordingListener]:
+    run = Run(scard, name)
+    try:
+        yield run.listener
+    finally:
+        run.stop()
+    assert run.error is None
+
+
+def failure_of(listener: RecordingListener) -> Any:
+    listener.wait_for(lambda told: len(told.failures) == 1)
+    return listener.failures[0][1]
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (Code.NO_SERVICE, ReaderServiceDown),
+        (Code.SERVICE_STOPPED, ReaderServiceDown),
+        (Code.SECURITY_VIOLATION, ReaderForbidden),
+        (Code.NO_ACCESS, ReaderForbidden),
+        (UNEXPECTED, ReaderError),
+    ],
+)
+def test_no_context_ends_the_run_with_the_reason(code: int, error: type[ReaderError]) -> None:
+    scard = FakeScard(NAME)
+    scard.fail("establish", code)
+    assert type(Run(scard, "*").ended()) is error
+
+
+@pytest.mark.parametrize("call", ["list", "look"])
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (Code.NO_SERVICE, ReaderServiceDown),
+        (Code.SERVICE_STOPPED, ReaderServiceDown),
+        (Code.INVALID_HANDLE, ReaderServiceDown),
+        (Code.COMM_ERROR, ReaderServiceDown),
+        (UNEXPECTED, ReaderError),
+        (UNEXPECTED - 2**32, ReaderError),  # some platforms give codes signed
+    ],
+)
+def test_a_service_lost_while_watching_ends_the_run_and_releases_the_context(
+    call: str, code: int, error: type[ReaderError]
+) -> None:
+    scard = FakeScard(NAME)
+    scard.fail(call, 0, code)
+    assert type(Run(scard, "*").ended()) is error
+    assert scard.calls[-1] == "release"
+
+
+def test_an_unexpected_code_is_told_by_number() -> None:
+    scard = FakeScard(NAME)
+    scard.fail("look", UNEXPECTED)
+    error = Run(scard, "*").ended()
+    assert error is not None
+    assert error.details["reason"] == "0x80100004"
+
+
+def test_a_service_lost_in_the_middle_of_a_read_takes_the_card_off_and_ends_the_run() -> None:
+    scard = FakeScard(NAME)
+    scard.insert(NAME, chip())
+    scard.fail("transmit", 0, Code.NO_SERVICE)
+    run = Run(scard, "*")
+    assert isinstance(run.ended(), ReaderServiceDown)
+    assert run.listener.events == ["state:card", "removed"]
+    assert scard.calls[-4:] == ["end", "disconnect", "release", "release"]
+
+
+def test_looking_goes_on_after_a_cancelled_look() -> None:
+    scard = FakeScard(NAME)
+    scard.fail("look", Code.CANCELLED, Code.TIMEOUT)
+    with running(scard) as listener:
+        listener.wait_for_state(NAME, ReaderState.READY)
+
+
+@pytest.mark.parametrize(
+    "fault", [Code.NO_SMARTCARD, Code.REMOVED_CARD, 0x80100016, 0x8010002F, UNEXPECTED, Code.COMM_ERROR - 2]
+)
+def test_one_bad_transmission_with_the_card_still_there_is_tried_again(fault: int) -> None:
+    scard = FakeScard(NAME)
+    scard.insert(NAME, chip())
+    scard.fail("transmit", 0, 0, fault)
+    with running(scard) as listener:
+        (read,) = listener.wait_for_reads(1)
+    assert read.pan == MEMBER.pan
+    assert not listener.failures
+    assert scard.count("connect") == scard.count("end") == scard.count("disconnect") == 2
+
+
+def test_a_second_bad_transmission_is_a_card_error_and_the_reader_goes_on() -> None:
+    scard = FakeScard(NAME)
+    scard.insert(NAME, chip())
+    scard.fail("transmit", *[UNEXPECTED] * ATTEMPTS_MAX)
+    with running(scard) as listener:
+        error = failure_of(listener)
+        assert type(error) is CardError
+        assert error.details["reason"] == "0x80100004"
+        scard.pull(NAME)
+        listener.wait_for_state(NAME, ReaderState.READY)
+        scard.insert(NAME, chip())
+        listener.wait_for_reads(1)
+    assert listener.events == [
+        *("state:card", "failed", "removed", "state:ready"),
+        *("state:card", "read", "removed"),
+    ]
+
+
+def test_a_card_that_left_during_the_read_is_told_as_removed() -> None:
+    scard = FakeScard(NAME)
+
+    class Pulled(VirtualChip):
+        def transmit(self, command: bytes) -> bytes:
+            scard.pull(NAME)
+            return b""
+
+    scard.insert(NAME, Pulled(MEMBER))
+    with running(scard) as listener:
+        assert isinstance(failure_of(listener), CardRemoved)
+        listener.wait_for_state(NAME, ReaderState.READY)
+    assert listener.events == ["state:card", "failed", "removed", "state:ready"]
+
+
+def test_a_card_swapped_during_the_read_is_told_as_removed_and_the_new_one_read() -> None:
+    scard = FakeScard(NAME)
+
+    class Swapped(VirtualChip):
+        def transmit(self, command: bytes) -> bytes:
+            scard.pull(NAME)
+            scard.insert(NAME, VirtualChip(DEMO_CARDS["stranger"]))
+            return b""
+
+    scard.insert(NAME, Swapped(MEMBER))
+    with running(scard) as listener:
+        (read,) = listener.wait_for_reads(1)
+        assert isinstance(failure_of(listener), CardRemoved)
+    assert read.pan == DEMO_CARDS["stranger"].pan
+    assert listener.events == ["state:card", "failed", "removed", "read", "removed"]
+
+
+def test_a_reader_unplugged_during_the_read_is_told_as_card_removed_and_missing() -> None:
+    scard = FakeScard(NAME)
+
+    class Unplugged(VirtualChip):
+        def transmit(self, command: bytes) -> bytes:
+            scard.unplug(NAME)
+            return b""
+
+    scard.insert(NAME, Unplugged(MEMBER))
+    with running(scard) as listener:
+        assert isinstance(failure_of(listener), CardRemoved)
+        listener.wait_for_state(NAME, ReaderState.MISSING)
+        scard.plug(NAME)
+        listener.wait_for_state(NAME, ReaderState.READY)
+
+
+def test_another_programs_reset_restarts_the_read_from_the_first_command() -> None:
+    scard = FakeScard(NAME)
+    scard.insert(NAME, chip())
+    scard.fail("transmit", 0, 0, 0, *[Code.RESET_CARD] * RESETS_MAX)
+    with running(scard) as listener:
+        listener.wait_for_reads(1)
+    assert not listener.failures
+    assert scard.count("connect") == 1 + RESETS_MAX
+
+
+def test_endless_resets_end_as_a_card_error() -> None:
+    scard = FakeScard(NAME)
+    scard.insert(NAME, chip())
+    scard.fail("transmit", *[Code.RESET_CARD] * (RESETS_MAX + 1))
+    with running(scard) as listener:
+        assert type(failure_of(listener)) is CardError
+    assert scard.count("connect") == 1 + RESETS_MAX
+
+
+@pytest.mark.parametrize("call", ["connect", "begin"])
+def test_a_card_held_by_another_program_is_told_once_and_read_when_it_is_free(call: str) -> None:
+    scard = FakeScard(NAME)
+    scard.insert(NAME, chip())
+    scard.fail(call, *[Code.SHARING_VIOLATION] * 3)
+    with running(scard) as listener:
+        assert isinstance(failure_of(listener), ReaderBusy)
+        listener.wait_for_reads(1)
+    assert listener.events == ["state:card", "failed", "state:busy", "state:card", "read", "removed"]
+
+
+def test_a_short_transaction_of_another_program_is_waited_for_in_silence() -> None:
+    scard = FakeScard(NAME)
+    scard.free.clear()
+    scard.insert(NAME, chip())
+    with running(scard) as listener:
+        listener.wait_for_state(NAME, ReaderState.CARD)
+        scard.free.set()
+        listener.wait_for_reads(1)
+    assert not listener.failures
+
+
+def test_a_long_transaction_of_another_program_is_told_and_waited_for_by_one_thread_only() -> None:
+    scard = FakeScard(NAME)
+    scard.free.clear()
+    scard.insert(NAME, chip())
+    with running(scard) as listener:
+        listener.wait_for_state(NAME, ReaderState.BUSY)
+        scard.wait_for_looks(3)  # each followed by another try
+        assert scard.count("connect") == 1
+        scard.free.set()
+        listener.wait_for_reads(1)
+    assert listener.events == ["state:card", "failed", "state:busy", "state:card", "read", "removed"]
+
+
+def test_a_connection_that_comes_after_the_stop_lets_go_of_the_card() -> None:
+    scard = FakeScard(NAME)
+    scard.free.clear()
+    scard.insert(NAME, chip())
+    with running(scard) as listener:
+        listener.wait_for_state(NAME, ReaderState.CARD)
+    assert not listener.failures
+    scard.free.set()
+    scard.wait_for_call("disconnect")
+    assert scard.count("end") == 1
+
+
+def test_a_held_card_that_leaves_is_forgotten() -> None:
+    scard = FakeScard(NAME)
+    scard.insert(NAME, chip())
+    scard.fail("connect", *[Code.SHARING_VIOLATION] * 10_000)
+    with running(scard) as listener:
+        listener.wait_for_state(NAME, ReaderState.BUSY)
+        scard.pull(NAME)
+        listener.wait_for_state(NAME, ReaderState.READY)
+    assert len(listener.failures) == len(listener.removals) == 1
+
+
+@pytest.mark.parametrize("code", [Code.SECURITY_VIOLATION, Code.NO_ACCESS])
+def test_a_card_that_polkit_refuses_is_told_as_forbidden(code: int) -> None:
+    scard = FakeScard(NAME)
+    scard.insert(NAME, chip())
+    scard.fail("connect", code)
+    with running(scard) as listener:
+        assert isinstance(failure_of(listener), ReaderForbidden)
+        listener.wait_for_state(NAME, ReaderState.FORBIDDEN)
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (Code.UNRESPONSIVE_CARD, CardSilent),
+        (Code.PROTO_MISMATCH, NotACard),
+        (Code.UNSUPPORTED_CARD, NotACard),
+    ],
+)
+def test_a_card_that_cannot_talk_is_told_without_a_retry(code: int, error: type[CardError]) -> None:
+    scard = FakeScard(NAME)
+    scard.insert(NAME, chip())
+    scard.fail("connect", code)
+    with running(scard) as listener:
+        assert type(failure_of(listener)) is error
+    assert scard.count("connect") == 1
+
+
+def test_a_mute_card_is_told_without_touching_it() -> None:
+    scard = FakeScard(NAME)
+    scard.insert(NAME, chip(), State.MUTE)
+    with running(scard) as listener:
+        assert isinstance(failure_of(listener), CardSilent)
+    assert scard.count("connect") == 0
+
+
+class Answering(VirtualChip):
+    """Answers every command alike."""
+
+    def __init__(self, answer: str) -> None:
+        super().__init__(MEMBER)
+        self._alike = bytes.fromhex(answer)
+
+    def transmit(self, command: bytes) -> bytes:
+        return self._alike
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "attempts"),
+    [("6A82", NotACard, 1), ("6283", CardRefused, 1), ("6F05", MalformedCard, ATTEMPTS_MAX), ("", MalformedCard, 2)],
+)
+def test_the_cards_own_answer_becomes_its_typed_error(answer: str, error: type[CardError], attempts: int) -> None:
+    scard = FakeScard(NAME)
+    scard.insert(NAME, Answering(answer if answer != "6F05" else "6F059000"))
+    with running(scard) as listener:
+        assert type(failure_of(listener)) is error
+    assert scard.count("connect") == scard.count("disconnect") == attempts
+
+
+def test_an_error_told_carries_no_frames_and_no_cause() -> None:
+    scard = FakeScard(NAME)
+    scard.insert(NAME, Answering("6F059000"))
+    with running(scard) as listener:
+        error = failure_of(listener)
+    assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)
+    assert "transmit" not in "".join(traceback.format_exception(error))
+
+
+def test_a_swap_between_two_looks_shows_by_the_event_count() -> None:
+    scard = FakeScard(NAME)
+    scard.insert(NAME, chip())
+    with running(scard) as listener:
+        listener.wait_for_reads(1)
+        with scard._lock:  # the watcher sees only the outcome
+            scard.pull(NAME)
+            scard.insert(NAME, VirtualChip(DEMO_CARDS["member-2"]))
+        first, second = listener.wait_for_reads(2)
+    assert (first.entry_mode, second.entry_mode) == (EntryMode.CONTACTLESS, EntryMode.CONTACT)
+    assert listener.events == ["state:card", "read", "removed", "read", "removed"]
+
+
+def test_a_card_left_lying_is_read_once_whatever_bits_change() -> None:
+    scard = FakeScard(NAME)
+    scard.insert(NAME, chip())
+    with running(scard) as listener:
+        listener.wait_for_reads(1)
+        for bits in (State.PRESENT | 0x0100, State.PRESENT):  # another program came, and went
+            scard.set_bits(NAME, bits)
+            scard.wait_for_looks(3)
+    assert len(listener.reads) == 1
+
+
+def test_no_reader_is_told_once_and_a_plugged_one_speaks_for_itself() -> None:
+    scard = FakeScard()
+    with running(scard) as listener:
+        listener.wait_for_state("*", ReaderState.MISSING)
+        scard.plug(NAME)
+        listener.wait_for_state(NAME, ReaderState.READY)
+        scard.unplug(NAME)
+        listener.wait_for_state(NAME, ReaderState.MISSING)
+    assert [status.name for status in listener.statuses] == ["*", NAME, NAME]
+    assert isinstance(listener.statuses[-1].error, ReaderMissing)
+
+
+def test_a_reader_that_becomes_unavailable_is_missing_until_it_is_back() -> None:
+    scard = FakeScard(NAME)
+    with running(scard) as listener:
+        listener.wait_for_state(NAME, ReaderState.READY)
+        scard.set_bits(NAME, State.UNAVAILABLE)
+        listener.wait_for_state(NAME, ReaderState.MISSING)
+        scard.set_bits(NAME, State.EMPTY)
+        listener.wait_for_state(NAME, ReaderState.READY)
+
+
+def test_a_named_reader_leaves_the_others_alone() -> None:
+    scard = FakeScard("other", NAME)
+    scard.insert("other", chip())
+    with running(scard, NAME) as listener:
+        scard.insert(NAME, chip())
+        (read,) = listener.wait_for_reads(1)
+    assert read.reader == NAME
+    assert {status.name for status in listener.statuses} == {NAME}
+
+
+def test_a_named_reader_that_is_not_there_is_missing() -> None:
+    with running(FakeScard("other"), NAME) as listener:
+        listener.wait_for_state(NAME, ReaderState.MISSING)
+
+
+def test_the_number_of_readers_watched_is_bounded() -> None:
+    names = [f"reader {number:02d}" for number in range(READERS_MAX + 1)]
+    with running(FakeScard(*names)) as listener:
+        listener.wait_for(lambda told: len(told.statuses) == READERS_MAX)
+    assert {status.name for status in listener.statuses} == set(names[:READERS_MAX])
+
+
+@pytest.mark.parametrize(
+    ("atr", "reader", "contactless"),
+    [
+        ("3B88800150424F434341524403", "Any reader", True),
+        ("3B8180018080", "Any reader", True),
+        ("3B680000", "Alcor Micro AU9540 00 00", False),
+        ("3B88800250424F43", "Any reader", False),
+        ("", "ACS ACR1281 1S Dual Reader [ACR1281 Dual Reader PICC] 00 00", True),
+        ("3B680000", "Identiv uTrust 4701 F CL Reader 00 00", True),
+        ("", "Contact reader", False),
+    ],
+)
+def test_contactless_is_told_from_atr_or_name(atr: str, reader: str, contactless: bool) -> None:
+    assert is_contactless(bytes.fromhex(atr), reader) is contactless
