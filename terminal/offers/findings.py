@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from config.errors import Language, Words
 
@@ -97,11 +98,14 @@ _QUOTED = re.compile(r"'([^']+)'")
 
 def findings_of(error: ValidationError, root: type[BaseModel]) -> tuple[Finding, ...]:
     """Pydantic's report on a `root` as findings; at most `FINDINGS_MAX`."""
-    reports = error.errors(include_url=False, include_input=True)[:FINDINGS_MAX]
-    return tuple(_finding(report, root) for report in reports)
+    reports = error.errors(include_url=False)
+    inner = {report["loc"][:depth] for report in reports for depth in range(len(report["loc"]))}
+    # pydantic calls a list too short when its only entry has a mistake; the mistake itself is all there is to say
+    real = [report for report in reports if report["type"] != "too_short" or report["loc"] not in inner]
+    return tuple(_finding(report, root) for report in real[:FINDINGS_MAX])
 
 
-def _finding(report: Mapping[str, Any], root: type[BaseModel]) -> Finding:
+def _finding(report: ErrorDetails, root: type[BaseModel]) -> Finding:
     location, known_keys = _walk(report["loc"], root)
     context = {**report.get("ctx", {}), "message": report["msg"]}
     template = _PROBLEMS.get(report["type"], _OTHER)
