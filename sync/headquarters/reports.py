@@ -10,10 +10,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, Label, Row, Select, case, func, select
 
 from sync.headquarters.errors import PeriodTooLong
-from sync.headquarters.tables import redemptions
+from sync.headquarters.tables import flags, redemptions
 from terminal.ledger.project import RedemptionState
 
 REDEMPTIONS_PAGE_MAX: Final = 500  # one answer; about 200 kB as JSON
+FLAGS_PAGE_MAX: Final = 500
 MERCHANTS_MAX: Final = 5000  # twice the city's
 PERIOD_DAYS_MAX: Final = 366  # a year, for the yearly review
 
@@ -131,3 +132,21 @@ def _view(row: Row[Any]) -> RedemptionView:
     same = {name: found[name] for name in RedemptionView.__dataclass_fields__ if name in found}
     name = json.loads(found["record"])["offer_name"]
     return RedemptionView(**same, offer_name=name, list=found["list_fen"], pay=found["pay_fen"])
+
+
+@dataclass(frozen=True, slots=True)
+class FlagView:
+    """One finding on one entry, for a person to settle."""
+
+    terminal: str
+    sequence: int
+    code: str
+    detail: str
+    noted_at: datetime
+
+
+def latest_flags(connection: Connection, limit: int) -> list[FlagView]:
+    """The findings noted last."""
+    order = (flags.c.noted_at.desc(), flags.c.terminal, flags.c.sequence.desc())
+    found = connection.execute(select(flags).order_by(*order).limit(min(limit, FLAGS_PAGE_MAX)))
+    return [FlagView(**each) for each in found.mappings()]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sqlalchemy import select
+
 from sync.errors import ChainForked, MessageMalformed, SequenceGap, TerminalRevoked
 from sync.headquarters import enrolment
 from sync.headquarters.door import Door
@@ -64,6 +66,11 @@ class Headquarters:
         self.door = Door(storage, key, clock_skew_s_max)
         self._key = key
         self._code_life_s = code_life_s
+
+    def check(self) -> None:
+        """Ask the database whether it is there. Raises `StorageUnavailable`."""
+        with self.storage.read() as connection:
+            connection.execute(select(1))
 
     def push(self, request: HttpRequest, terminal: str) -> Pushed:
         """Take the batch in `request`, sent to the address of `terminal`.

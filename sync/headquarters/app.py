@@ -1,0 +1,138 @@
+"""Headquarters as a web service: terminals on one side, people on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from fastapi import FastAPI
+
+from sync.errors import KeyExists
+from sync.headquarters.arrivals import Arrivals
+from sync.headquarters.door import headquarters_key
+from sync.headquarters.pages import page_routes
+from sync.headquarters.people_api import event_routes, fleet_routes, health_routes, report_routes, session_routes
+from sync.headquarters.service import Headquarters, utc_now
+from sync.headquarters.storage import open_storage
+from sync.headquarters.terminal_api import STATUSES, extra_of, terminal_routes
+from sync.private_file import create_private
+from sync.wire import BODY_BYTES_MAX
+from terminal.serving.assets import STATIC_PATH, Assets
+from terminal.serving.guard import LOOPBACK_HOSTS, Guard
+from terminal.serving.hub import Hub
+from terminal.serving.locale import SERVING_LOCALE, load_catalogue
+from terminal.serving.pages import NavLink, Pages
+from terminal.serving.people import People, Role
+from terminal.serving.problems import install_problems
+from terminal.serving.sessions import Sessions
+from terminal.serving.sign_in import Gate, sign_in_routes
+
+if TYPE_CHECKING:
+    from config.settings import HqSettings
+
+HERE: Final = Path(__file__).parent
+PEOPLE_FILE: Final = "people.toml"
+COOKIE: Final = "jingka_headquarters"  # not a terminal's: in the demonstration both are served by one machine
+SESSION_IDLE_S: Final = 4 * 3600
+SHUTDOWN_S: Final = 3  # open event streams are cut after this, so that a restart is quick
+NAV: Final = (NavLink("/", "nav.overview", (Role.OPERATOR,)),)
+
+
+def serve(settings: HqSettings) -> int:
+    """Run until SIGTERM or SIGINT. Returns the process's exit code; raises `JingkaError` when nothing can be served."""
+    import uvicorn
+
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=SHUTDOWN_S,
+        )
+    )
+    server.run()
+    return 0 if server.started else 1
+
+
+def create_app(settings: HqSettings, clock: Callable[[], datetime] = utc_now) -> FastAPI:
+    """The application; the database and the key are opened, and made at the first start.
+
+    Raises the errors of `open_storage`, of the key file and of the file of people.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key = headquarters_key(settings.data_dir)
+    gate = Gate(_people(settings.data_dir / PEOPLE_FILE), Sessions(COOKIE, idle_s=SESSION_IDLE_S))
+    hq = Headquarters(
+        open_storage(settings.database_url, settings.data_dir),
+        key,
+        clock_skew_s_max=settings.clock_skew_s_max,
+        code_life_s=settings.code_life_s,
+        clock=clock,
+    )
+    hub = Hub()
+    arrivals = Arrivals(hub)
+    assets = Assets()
+    pages = Pages(
+        HERE / "templates",
+        catalogue=load_catalogue(SERVING_LOCALE, HERE / "locale"),
+        assets=assets,
+        nav=NAV,
+        visitor=gate.visitor,
+        default_language=settings.language,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        arrivals.begin()
+        warming = asyncio.create_task(asyncio.to_thread(pages.warm))
+        try:
+            yield
+        finally:
+            arrivals.end()
+            hub.close()
+            await warming
+            hq.storage.close()
+
+    app = FastAPI(
+        title="京卡 headquarters",
+        version=version("jingka-terminal"),
+        docs_url=None,  # the documentation page would load scripts from elsewhere; /openapi.json is served
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    install_problems(
+        app, default_language=settings.language, statuses=STATUSES, extra_of=extra_of, page_of=pages.problem
+    )
+    app.include_router(health_routes(hq))
+    app.include_router(terminal_routes(hq, arrivals, settings.language))
+    app.include_router(session_routes(gate))
+    app.include_router(fleet_routes(hq, gate))
+    app.include_router(report_routes(hq, gate))
+    app.include_router(event_routes(hub, gate))
+    app.include_router(sign_in_routes(gate, pages, STATUSES))
+    app.include_router(page_routes(hq, gate, pages, settings.clock_skew_s_max))
+    app.mount(STATIC_PATH, assets)
+    app.add_middleware(
+        Guard,
+        hosts=LOOPBACK_HOSTS | {settings.host},
+        default_language=settings.language,
+        body_bytes_max=BODY_BYTES_MAX,
+    )
+    return app
+
+
+def _people(path: Path) -> People:
+    """Who may sign in; a file with nobody in it at the first start, so that terminals need not wait for people."""
+    with contextlib.suppress(KeyExists):
+        create_private(path, b"")
+    return People.load(path)
