@@ -91,8 +91,8 @@ class CardVisit:
 
     def _attempt(self, busy_wait_s: float) -> CardRead:
         contactless = is_contactless(self._sight.atr, self._sight.reader)
-        started_ns = time.monotonic_ns()
         with self._links.link(self._sight.reader, busy_wait_s) as link:
+            started_ns = time.monotonic_ns()
             chip = read_card(link.transmit, link.protocol, contactless=contactless, terminal_data=self._terminal_data())
             finished_ns = time.monotonic_ns()
         return CardRead(
