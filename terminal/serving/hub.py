@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from terminal.serving.problems import TooManyStreams
@@ -56,7 +55,7 @@ class Hub:
         message = Event(event, encode(event, data))
         for subscriber in list(self._subscribers):
             if subscriber.queue.full():
-                self._let_go(subscriber, Event(RESYNC, encode(RESYNC, {})))
+                self._let_go(subscriber)
             else:
                 subscriber.queue.put_nowait(message)
 
@@ -108,10 +107,14 @@ class Hub:
             raise TooManyStreams("open event stream", "events", count_max=SUBSCRIBERS_MAX)
 
     def close(self) -> None:
-        """End every stream, so that the server can stop; nobody may subscribe after it."""
+        """End every stream after what it has still to tell, so that the server can stop; later ones end at once."""
         self._closed = True
         for subscriber in list(self._subscribers):
-            self._let_go(subscriber, None)
+            if subscriber.queue.full():
+                self._let_go(subscriber)
+            else:
+                self._subscribers.discard(subscriber)
+                subscriber.queue.put_nowait(None)
 
     def _enter(self) -> _Subscriber:
         self.room()
@@ -121,14 +124,12 @@ class Hub:
         self._subscribers.add(subscriber)
         return subscriber
 
-    def _let_go(self, subscriber: _Subscriber, last: Event | None) -> None:
-        """Empty the queue for a last word and the end mark, and forget the subscriber."""
+    def _let_go(self, subscriber: _Subscriber) -> None:
+        """Empty the full queue for `resync` and the end mark, and forget the subscriber."""
         self._subscribers.discard(subscriber)
-        with suppress(asyncio.QueueEmpty):
-            for _ in range(QUEUE_EVENTS_MAX):
-                subscriber.queue.get_nowait()
-        if last is not None:
-            subscriber.queue.put_nowait(last)
+        for _ in range(QUEUE_EVENTS_MAX):
+            subscriber.queue.get_nowait()
+        subscriber.queue.put_nowait(Event(RESYNC, encode(RESYNC, {})))
         subscriber.queue.put_nowait(None)
 
 

@@ -80,6 +80,10 @@ class Locale:
         """The time of day in Shanghai, to the second."""
         return at.astimezone(SHANGHAI).strftime("%H:%M:%S")
 
+    def clock_of(self, instant: str) -> str:
+        """The same of an RFC 3339 instant, as the ledger writes them."""
+        return self.clock(datetime.fromisoformat(instant))
+
     def duration(self, seconds: float) -> str:
         """A length of time, rounded to its largest unit: `2分钟`, `3 hours`."""
         from babel.dates import format_timedelta

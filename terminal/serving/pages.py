@@ -67,13 +67,14 @@ class Pages:
             person=person,
             nav=[link for link in self._nav if person is not None and person.role in link.roles],
             path=request.url.path,
+            here=_here(request),
             asset=self._assets.url,
             **context,
         )
 
-    def response(self, request: Request, template: str, status: int = 200, **context: object) -> HTMLResponse:
+    def response(self, request: Request, template: str, **context: object) -> HTMLResponse:
         """The template as a response."""
-        return HTMLResponse(self.render(request, template, **context), status)
+        return HTMLResponse(self.render(request, template, **context))
 
     def problem(self, request: Request, problem: Problem) -> Response:
         """A problem for a person: the sign-in page when that is missing, a notice in htmx, else a page of its own."""
@@ -83,7 +84,9 @@ class Pages:
                 return Response(status_code=problem.status, headers={"HX-Redirect": "/sign-in"})
             return RedirectResponse(f"/sign-in?next={request.url.path}", 303)
         page = self.render(request, "notice.html" if htmx else "problem.html", problem=problem)
-        return HTMLResponse(page, problem.status, headers=dict(problem.headers))
+        # Into the page's own place for notices, so that what the person was typing stays.
+        place = {"HX-Retarget": "#notice", "HX-Reswap": "innerHTML"} if htmx else {}
+        return HTMLResponse(page, problem.status, headers={**problem.headers, **place})
 
     def warm(self) -> None:
         """Compile every template now, so that the day's first card waits for none. About 100 ms, so off the loop."""
@@ -102,3 +105,8 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+
+
+def _here(request: Request) -> str:
+    """The page's own address, for the language switch to come back to."""
+    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path

@@ -152,6 +152,10 @@ class People:
         known = self._people.get(person)
         return known[0] if known else None
 
+    def names(self) -> dict[str, str]:
+        """Everyone's name by id, for reports."""
+        return {person.id: person.name for person, _ in self._people.values()}
+
     def check_pin(self, person: str, pin: str, now: float) -> Person:
         """The person, when the PIN is theirs. `now` is elapsed seconds of any clock that never goes back.
 

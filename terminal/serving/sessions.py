@@ -78,9 +78,10 @@ class Sessions:
         self._sessions.move_to_end(_key(token))
         return session.person
 
-    def alive(self, token: str) -> bool:
-        """Whether the token is still good, without counting as being there: a live stream is nobody at the counter."""
-        return self._find(token) is not None
+    def peek(self, token: str) -> Person | None:
+        """Who holds the token, without counting as being there: a page that polls is nobody at the counter."""
+        session = self._find(token)
+        return session.person if session else None
 
     def end(self, token: str) -> None:
         """Sign out; an unknown token is harmless."""

@@ -37,12 +37,18 @@ class Gate:
         return known, self._sessions.begin(known)
 
     def visitor(self, request: Request) -> Person | None:
-        """Who is signed in, if anybody is."""
-        token = request.cookies.get(self._sessions.cookie)
-        return self._sessions.person(token) if token else None
+        """Who is signed in, if anybody is; does not keep the session from ending."""
+        return self._sessions.peek(self._token(request))
 
     def person(self, request: Request) -> Person:
-        """Who is signed in. Raises `SignInRequired`."""
+        """Who is signed in and doing something now. Raises `SignInRequired`."""
+        person = self._sessions.person(self._token(request))
+        if person is None:
+            raise SignInRequired("sign in", "session")
+        return person
+
+    def watcher(self, request: Request) -> Person:
+        """Whose page is looking by itself (a poll, an event). Raises `SignInRequired`."""
         person = self.visitor(request)
         if person is None:
             raise SignInRequired("sign in", "session")
@@ -55,18 +61,17 @@ class Gate:
             raise RoleMissing("sign in", "role")
         return person
 
-    def alive(self, request: Request) -> bool:
-        """Whether the request's session still stands, for streams that outlive their request."""
-        return self._sessions.alive(request.cookies.get(self._sessions.cookie, ""))
-
     def let_in(self, response: Response, token: str) -> None:
         """Hand the session to the browser."""
         self._sessions.hand_out(response, token)
 
     def leave(self, request: Request, response: Response) -> None:
         """End the session here and in the browser."""
-        self._sessions.end(request.cookies.get(self._sessions.cookie, ""))
+        self._sessions.end(self._token(request))
         self._sessions.take_back(response)
+
+    def _token(self, request: Request) -> str:
+        return request.cookies.get(self._sessions.cookie, "")
 
 
 def sign_in_routes(gate: Gate, pages: Pages, statuses: Mapping[type[JingkaError], int]) -> APIRouter:

@@ -54,14 +54,14 @@ def people_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def app(people_file: Path, tmp_path: Path) -> FastAPI:
     """A small page server with everything of this room joined as the real ones join it."""
     for language in ("zh", "en"):
-        words = '[room]\nname = "试验"\nshort = "试"\n[nav]\nsafe = "Safe"\n'
+        words = '[room]\nname = "试验"\nshort = "试"\n[nav]\nme = "Me"\nsafe = "Safe"\n'
         (tmp_path / f"{language}.toml").write_text(words, encoding="utf-8")
     gate = Gate(People.load(people_file), Sessions("jingka_test", idle_s=600))
     assets = Assets()
     pages = Pages(
         catalogue=load_catalogue(SERVING_LOCALE, tmp_path),
         assets=assets,
-        nav=[NavLink("/safe", "nav.safe", (Role.MANAGER,))],
+        nav=[NavLink("/me", "nav.me", (Role.CASHIER, Role.MANAGER)), NavLink("/safe", "nav.safe", (Role.MANAGER,))],
         visitor=gate.visitor,
         default_language="zh",
     )

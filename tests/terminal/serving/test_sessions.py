@@ -48,14 +48,14 @@ def test_a_session_ends_after_its_whole_time_however_busy() -> None:
     assert sessions.person(token) is None
 
 
-def test_an_open_stream_does_not_keep_a_session_alive() -> None:
+def test_a_page_that_looks_by_itself_does_not_keep_a_session_alive() -> None:
     clock = HandClock()
     sessions = make(clock)
     token = sessions.begin(WANG)
     clock.now = 9
-    assert sessions.alive(token)
+    assert sessions.peek(token) == WANG
     clock.now = 10
-    assert not sessions.alive(token)
+    assert sessions.peek(token) is None
 
 
 def test_signing_out_ends_the_session() -> None:
@@ -71,8 +71,8 @@ def test_the_least_recently_used_session_gives_way_at_the_bound() -> None:
     tokens = [sessions.begin(WANG) for _ in range(SESSIONS_MAX)]
     assert sessions.person(tokens[0]) == WANG
     sessions.begin(WANG)
-    assert sessions.alive(tokens[0])
-    assert not sessions.alive(tokens[1])
+    assert sessions.peek(tokens[0]) == WANG
+    assert sessions.peek(tokens[1]) is None
     assert len(sessions._sessions) == SESSIONS_MAX
 
 

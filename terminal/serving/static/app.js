@@ -1,0 +1,65 @@
+// What every page shares: one-key choices, a guard against a held Enter, and the sign that the live line is lost.
+"use strict";
+
+const SETTLE_MS = 400; // Enter pressed twice on purpose takes longer; held or bounced, it must not answer the next question
+
+let swappedAt = 0;
+
+function typing(element) {
+  return element instanceof Element && element.matches("input:not([type=radio], [type=checkbox]), select, textarea");
+}
+
+// [data-key="3"] is pressed by 3, [data-key="Escape"] by Esc; digits stay digits while a field has the focus.
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.repeat || performance.now() - swappedAt < SETTLE_MS)) {
+    event.preventDefault();
+    return;
+  }
+  if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+  if (event.key !== "Escape" && typing(event.target)) return;
+  const chosen = document.querySelector(`[data-key="${CSS.escape(event.key)}"]:not(:disabled)`);
+  if (chosen) {
+    event.preventDefault();
+    chosen.click();
+  }
+});
+
+// − and + beside a number field.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-step]");
+  if (!button) return;
+  const field = button.parentElement.querySelector("input");
+  field.stepUp(Number(button.dataset.step));
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+});
+
+// Opens what a page may not open by itself without a script: the printer's dialogue.
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-print]")) window.print();
+});
+
+// A field that sends its form when it changes.
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
+});
+
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.detail.target.hasAttribute("data-stage")) swappedAt = performance.now();
+});
+
+// A new request by the person makes the last notice old.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (event.detail.requestConfig.triggeringEvent instanceof UIEvent || event.detail.requestConfig.verb === "post") {
+    document.getElementById("notice").replaceChildren();
+  }
+});
+
+function lost(is) {
+  document.getElementById("lost").hidden = !is;
+}
+document.addEventListener("htmx:sseError", () => lost(true));
+document.addEventListener("htmx:sseOpen", () => lost(false));
+document.addEventListener("htmx:sendError", () => lost(true));
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.successful && !document.querySelector("[sse-connect]")) lost(false);
+});

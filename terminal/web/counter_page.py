@@ -1,0 +1,293 @@
+"""The cashier's counter: one page whose stage follows the card, the sale, and the money. Pieces are drawn for htmx.
+
+    idle ─card─► offers ─1…9─► form ─Enter─► settle ─Enter─► done
+      ▲            │Esc          │Esc          └─ not paid ─► done
+      └────────────┴─────────────┘
+
+The redemption's id is minted when the form opens and stands inside it, so that a double click, a retry or a second tab
+asks for the same redemption. What is authorised is always what stood on the screen: the form is quoted once more when
+it is confirmed, and a changed amount is shown instead of sold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request
+from starlette.responses import HTMLResponse, Response
+
+from config.errors import Words
+from terminal.counter import Counter, HeldQuote, Presentation, PresentationGone, QuoteRequest, SaleRefused
+from terminal.ledger.errors import RedemptionUnknown
+from terminal.ledger.project import Redemption, RedemptionState
+from terminal.membership.standing import STANDING_WORDS, Standing
+from terminal.offers.overview import OfferView
+from terminal.offers.refusal import Refusal, RefusalCode
+from terminal.serving.pages import Pages
+from terminal.serving.people import Role
+from terminal.serving.problems import WebError
+from terminal.serving.sign_in import Gate
+from terminal.web.parts import WebParts
+from terminal.web.sale_form import FORM_FIELDS_MAX, Filled, draw, integer_of, plain_text, read
+
+LAST_SALES = 8  # what fits beside the stage; the whole day is on the manager's page
+NO_CONTENT = 204  # htmx leaves the stage as it is
+POS_REFERENCE = re.compile(r"[0-9]{12}")  # ISO 8583 field 37, as the bank's POS prints it
+NOT_PAID = "not-paid"
+
+# How a standing is shown. Amber: nothing wrong with the holder, the card just does not count here or not yet.
+TONES: Mapping[Standing, str] = {
+    Standing.ACTIVE: "good",
+    Standing.INACTIVE: "warn",
+    Standing.UNKNOWN: "warn",
+    Standing.OTHER_ISSUER: "warn",
+    Standing.EXPIRED: "bad",
+    Standing.SUSPENDED: "bad",
+    Standing.LOST: "bad",
+    Standing.WITHDRAWN: "bad",
+}
+# Refusals that only say what the cashier has not answered yet.
+STILL_OPEN = frozenset({RefusalCode.ATTRIBUTE_MISSING, RefusalCode.PROOF_MISSING})
+
+
+class PosReferenceInvalid(WebError):
+    """What was typed is no reference number of a bank's POS."""
+
+    code = "pos-reference-invalid"
+    status = 422
+    what = Words("POS 参考号应为 12 位数字", "a POS reference has 12 digits")
+    hint = Words("请照 POS 小票填写参考号,或留空", "type it from the POS slip, or leave it empty")
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """What the quote panel shows: what cannot be read yet, or the quote with its reasons apart."""
+
+    unreadable: tuple[str, ...] = ()
+    held: HeldQuote | None = None
+    still_open: tuple[Refusal, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    changed: bool = False
+
+
+def counter_routes(parts: WebParts, gate: Gate, pages: Pages) -> APIRouter:
+    """`/` and the pieces of its stage under `/counter`."""
+    router = APIRouter(include_in_schema=False)
+    counter = parts.counter
+
+    async def page(request: Request) -> Response:
+        gate.person(request)
+        context = {**stage(counter), **await _sales(parts), "now": await asyncio.to_thread(parts.status)}
+        return pages.response(request, "counter.html", demo=parts.demo.names() if parts.demo else [], **context)
+
+    async def show_stage(request: Request) -> Response:
+        gate.watcher(request)
+        held = counter.presentation
+        if "showing" in request.query_params and request.query_params["showing"] == (held.id if held else ""):
+            return Response(status_code=NO_CONTENT)
+        return pages.response(request, "stage.html", **stage(counter))
+
+    async def next_card(request: Request) -> Response:
+        gate.watcher(request)
+        held = counter.presentation
+        another = held is not None and held.id != request.query_params.get("showing")
+        return pages.response(request, "next-card.html", another=another)
+
+    async def strip(request: Request) -> Response:
+        gate.watcher(request)
+        return pages.response(request, "strip.html", now=await asyncio.to_thread(parts.status))
+
+    async def sales(request: Request) -> Response:
+        gate.watcher(request)
+        return pages.response(request, "sales.html", **await _sales(parts))
+
+    async def clear(request: Request) -> Response:
+        gate.person(request)
+        counter.clear()
+        return pages.response(request, "stage.html", **stage(counter))
+
+    router.add_api_route("/", page)
+    router.add_api_route("/counter/stage", show_stage)
+    router.add_api_route("/counter/next-card", next_card)
+    router.add_api_route("/counter/strip", strip)
+    router.add_api_route("/counter/sales", sales)
+    router.add_api_route("/counter/clear", clear, methods=["POST"])
+    return router
+
+
+def form_routes(parts: WebParts, gate: Gate, pages: Pages) -> APIRouter:
+    """The sale form: open, price as one types, confirm."""
+    router = APIRouter(include_in_schema=False)
+    counter = parts.counter
+
+    def form(request: Request, view: OfferView, typed: Mapping[str, str], count: int, priced: Priced) -> Response:
+        card = counter.presentation
+        assert card is not None
+        return pages.response(
+            request,
+            "form.html",
+            card=card,
+            offer=view,
+            form=draw(view, typed, count, pages.language(request)),
+            redemption=typed.get("redemption") or counter.new_redemption_id(),
+            priced=priced,
+        )
+
+    async def price(request: Request, view: OfferView, typed: Mapping[str, str]) -> Priced:
+        filled = read(view, typed, _count(typed), pages.language(request))
+        if filled.unreadable:
+            return Priced(unreadable=filled.unreadable)
+        held = await counter.quote(_request(view, typed, filled))
+        return Priced(
+            held=held,
+            still_open=tuple(one for one in held.quote.refusals if one.code in STILL_OPEN),
+            refusals=tuple(one for one in held.quote.refusals if one.code not in STILL_OPEN),
+        )
+
+    async def open_form(request: Request, offer: str) -> Response:
+        gate.person(request)
+        return form(request, _view(counter, offer, None), {}, 1, Priced())
+
+    async def grow(request: Request) -> Response:
+        gate.person(request)
+        typed = await _typed(request)
+        view = _view(counter, typed.get("offer", ""), typed.get("presentation"))
+        return form(request, view, typed, _count(typed) + 1, Priced())
+
+    async def quote(request: Request) -> Response:
+        gate.person(request)
+        typed = await _typed(request)
+        view = _view(counter, typed.get("offer", ""), typed.get("presentation"))
+        return pages.response(request, "quote.html", priced=await price(request, view, typed))
+
+    async def confirm(request: Request) -> Response:
+        """Authorise what stands on the screen. A repeat shows the redemption as it is."""
+        cashier = gate.person(request)
+        typed = await _typed(request)
+        redemption = typed.get("redemption", "")
+        done = counter.redemption(redemption)
+        if done is None:
+            view = _view(counter, typed.get("offer", ""), typed.get("presentation"))
+            priced = await price(request, view, typed)
+            held = priced.held
+            if held is None or str(held.quote.pay_fen) != typed.get("shown", ""):
+                changed = Priced(priced.unreadable, held, priced.still_open, priced.refusals, changed="shown" in typed)
+                return form(request, view, typed, _count(typed), changed)
+            try:
+                done = await counter.authorise(redemption, held.id, cashier.id)
+            except SaleRefused:
+                done = counter.redemption(redemption)  # the first of two clicks may have just been written
+                if done is None:
+                    return form(request, view, typed, _count(typed), await price(request, view, typed))
+        return _sale_view(pages, request, counter, done)
+
+    router.add_api_route("/counter/form", open_form)
+    router.add_api_route("/counter/form", grow, methods=["POST"])
+    router.add_api_route("/counter/quote", quote, methods=["POST"])
+    router.add_api_route("/counter/confirm", confirm, methods=["POST"])
+    return router
+
+
+def settle_routes(parts: WebParts, gate: Gate, pages: Pages) -> APIRouter:
+    """One redemption: take the money, or not; look at it; void it."""
+    router = APIRouter(prefix="/counter/sale/{redemption}", include_in_schema=False)
+    counter = parts.counter
+
+    async def show(request: Request, redemption: str) -> Response:
+        gate.person(request)
+        found = counter.redemption(redemption)
+        if found is None:
+            raise RedemptionUnknown("show", redemption[:64])
+        return _sale_view(pages, request, counter, found)
+
+    async def complete(request: Request, redemption: str) -> Response:
+        cashier = gate.person(request)
+        reference = _pos_reference((await _typed(request)).get("pos_reference", ""))
+        return _sale_view(pages, request, counter, await counter.complete(redemption, cashier.id, reference))
+
+    async def cancel(request: Request, redemption: str) -> Response:
+        cashier = gate.person(request)
+        return _sale_view(pages, request, counter, await counter.cancel(redemption, cashier.id, NOT_PAID))
+
+    async def void(request: Request, redemption: str) -> Response:
+        manager = gate.require(request, Role.MANAGER)
+        typed = await _typed(request)
+        units = integer_of(typed.get("units", ""))
+        done = await counter.void(redemption, manager.id, typed.get("reason", "").strip(), units)
+        return _sale_view(pages, request, counter, done)
+
+    router.add_api_route("", show)
+    router.add_api_route("/complete", complete, methods=["POST"])
+    router.add_api_route("/cancel", cancel, methods=["POST"])
+    router.add_api_route("/void", void, methods=["POST"])
+    return router
+
+
+def stage(counter: Counter) -> dict[str, object]:
+    """What the stage shows of the card presented now."""
+    card = counter.presentation
+    if card is None or card.member is None:
+        return {"card": card, "tone": "", "standing": None, "eligible": [], "refused": []}
+    return {
+        "card": card,
+        "tone": TONES[card.member.standing],
+        "standing": STANDING_WORDS[card.member.standing],
+        "eligible": [view for view in card.offers if view.eligible],
+        # Of a card that is not good every offer says the same: the banner has said it.
+        "refused": [view for view in card.offers if not view.eligible] if _active(card) else [],
+    }
+
+
+def _active(card: Presentation) -> bool:
+    return card.member is not None and card.member.standing is Standing.ACTIVE
+
+
+def _sale_view(pages: Pages, request: Request, counter: Counter, sale: Redemption) -> HTMLResponse:
+    """Authorised: take the money. Anything else: what became of it."""
+    card = counter.presentation
+    template = "settle.html" if sale.state is RedemptionState.AUTHORISED else "sale.html"
+    return pages.response(request, template, sale=sale, card=card)
+
+
+async def _sales(parts: WebParts) -> dict[str, object]:
+    """What waits for the cashier, and the last sales of today, newest first."""
+    unsettled = await asyncio.to_thread(parts.counter.unsettled)
+    today = await asyncio.to_thread(parts.counter.redemptions, parts.today().isoformat())
+    settled = [sale for sale in today if sale.state is not RedemptionState.AUTHORISED]
+    return {"unsettled": unsettled, "last": settled[: -LAST_SALES - 1 : -1]}
+
+
+def _view(counter: Counter, offer: str, presentation: str | None) -> OfferView:
+    """The offer for the card presented; `presentation`, when given, must still be that card."""
+    card = counter.presentation
+    if card is None or (presentation is not None and card.id != presentation):
+        raise PresentationGone("open sale", offer)
+    found = next((view for view in card.offers if view.offer == offer), None)
+    if found is None:
+        raise PresentationGone("open sale", offer)
+    return found
+
+
+def _request(view: OfferView, typed: Mapping[str, str], filled: Filled) -> QuoteRequest:
+    return QuoteRequest(typed.get("presentation", ""), view.offer, filled.lines, filled.proofs)
+
+
+def _pos_reference(typed: str) -> str | None:
+    """The POS's 12-digit reference as typed, full-width digits too; None when the field was left empty."""
+    plain = plain_text(typed)
+    if plain and not POS_REFERENCE.fullmatch(plain):
+        raise PosReferenceInvalid("complete", "pos_reference")
+    return plain or None
+
+
+def _count(typed: Mapping[str, str]) -> int:
+    return integer_of(typed.get("lines", "")) or 1
+
+
+async def _typed(request: Request) -> dict[str, str]:
+    """The form's fields as text; a file among them counts as empty."""
+    async with request.form(max_fields=FORM_FIELDS_MAX, max_files=0) as form:
+        return {name: value if isinstance(value, str) else "" for name, value in form.items()}
