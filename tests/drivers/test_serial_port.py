@@ -22,7 +22,7 @@ from drivers.card import (
     ReaderError,
     ReaderMissing,
 )
-from drivers.framing import FRAMINGS, SILENCE_MS, FrameUnknown, FrameUnreadable
+from drivers.framing import FRAMINGS, SILENCE_MS, Frame, FrameUnknown, FrameUnreadable, PlainLine
 from drivers.magstripe import StripeUnread, WrongTrack
 from drivers.reader import ReaderState
 from drivers.serial_port import READ_BYTES_MAX, PortSettingsRefused, SerialReader, SerialSettings
@@ -215,6 +215,28 @@ def test_no_failure_keeps_a_character_of_the_card(plugged: PtyPresenter, start: 
         held += str(traced.tb_frame.f_locals)
         traced = traced.tb_next
     assert "62109470" not in held + str(error) + repr(error.details)
+
+
+@pytest.mark.parametrize(
+    "sent", [b";6210947000000021=1808101?\r", b";6210947000000022=1808101?\r"], ids=["good", "bad"]
+)
+def test_a_frame_is_wiped_before_the_card_is_told(
+    plugged: PtyPresenter, start: StartReader, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    frames: list[Frame] = []
+
+    class KeptLine(PlainLine):
+        """A plain line whose frames the test can look at afterwards."""
+
+        def _whole(self) -> Frame:
+            frames.append(super()._whole())
+            return frames[-1]
+
+    monkeypatch.setitem(FRAMINGS, "kept", KeptLine)
+    listener = start(plugged, "kept")
+    plugged.send(sent)
+    listener.wait_for_answers(1)
+    assert [bytes(frame.payload) for frame in frames] == [b""]
 
 
 def test_a_reader_pulled_and_plugged_in_again_reads_again_in_time(plugged: PtyPresenter, start: StartReader) -> None:
