@@ -120,6 +120,8 @@ def test_mistake_in_toml_is_found_with_its_line(old: str, new: str, path: str, m
         ('{"schema": ' + "9" * 5000 + "}", "json", "cannot be read as JSON"),
         ("[" * 100_000, "json", "cannot be read as JSON"),
         ('{"schema": "\\ud800"}', "json", "is not valid JSON"),
+        ("\ud800", "toml", "cannot be read as TOML"),
+        ("\ud800", "json", "cannot be read as JSON"),
         (b"\xff\xfe", "toml", "cannot be read as TOML"),
         (b"\x00", "json", "cannot be read as JSON"),
         (b" " * (BOOK_BYTES_MAX + 1), "json", "is larger than"),

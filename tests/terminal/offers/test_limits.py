@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from terminal.offers.limits import (
@@ -62,6 +62,7 @@ ANYTHING = st.text(st.characters(), min_size=1)  # half characters too: JSON can
 
 
 @given(ANYTHING, ANYTHING)
+@example("\ud800", "\udfff")
 def test_no_two_showings_share_a_key(one: str, other: str) -> None:
     per_showing = limit((Scope.SHOWING, Scope.VOUCHER))
     keys = [usage_key(OFFER, per_showing, values("V123", text), DAY) for text in (one, other)]

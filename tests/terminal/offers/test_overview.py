@@ -88,13 +88,14 @@ def test_refused_offer_is_shown_with_its_reasons(at: str, standing: Standing, re
     assert [str(refusal.code) for refusal in film.refusals] == refused
 
 
-def test_spent_card_has_nothing_left_and_says_why() -> None:
+@pytest.mark.parametrize(("bought", "spent"), [(1, ["purchase"]), (2, ["tickets", "purchase"])])
+def test_spent_card_has_nothing_left_and_says_why(bought: int, spent: list[str]) -> None:
     usage = FakeUsage()
-    sale = Sale(CINEMA, "winter-film", (SaleLine("film-ticket", 1, 8000, {"format": "2d"}),), {})
+    sale = Sale(CINEMA, "winter-film", (SaleLine("film-ticket", bought, 8000, {"format": "2d"}),), {})
     usage.commit(quote(sale, member(), BOOK, usage, beijing("2013-01-01 12:00")).claims)
     film = view(CINEMA, usage=usage)
     assert (film.eligible, film.remaining) == (False, 0)
-    assert [refusal.numbers["limit"] for refusal in film.refusals] == ["purchase"]
+    assert [refusal.numbers["limit"] for refusal in film.refusals] == spent
     assert film.asks[0].maximum == 1  # a form never offers less than one
 
 
