@@ -162,14 +162,14 @@ def _write_redemptions(
         return []
     statement = insert_or(connection, redemptions)
     following = {column.name: statement.excluded[column.name] for column in redemptions.c if column.name not in _KEPT}
-    statement = statement.on_conflict_do_update(
-        index_elements=[redemptions.c.id], set_=following, where=redemptions.c.terminal == terminal
-    ).returning(redemptions.c.id)
+    ours = redemptions.c.terminal == terminal
     rows = [
         {**changes[each].row, "terminal": terminal, "arrived_at": now, "changed_at": now} for each in sorted(changes)
     ]
-    written = set(connection.scalars(statement, rows))
-    return sorted(changes.keys() - written)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=[redemptions.c.id], set_=following, where=ours), rows
+    )
+    return list(connection.scalars(select(redemptions.c.id).where(redemptions.c.id.in_(changes), ~ours)))
 
 
 def _flags_of(connection: Connection, batch: EntryBatch) -> tuple[tuple[int, str], ...]:

@@ -224,26 +224,34 @@ BAD_QUERIES = (
 )
 
 
-@pytest.mark.parametrize("path", BAD_QUERIES)
-def test_bad_queries_are_problems_and_no_faults(signed_in: Scene, path: str) -> None:
-    answer = signed_in.client.get(path)
-    assert (answer.status_code, answer.json()["code"]) == (422, "request-invalid")
+def test_bad_queries_are_problems_and_no_faults(signed_in: Scene) -> None:
+    for path in BAD_QUERIES:
+        answer = signed_in.client.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (422, "request-invalid"), path
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"{", b"[]", b"\xff", b'{"person":1,"pin":"1"}', b'{"person":"\\ud800","pin":"1"}', b"[" * 100_000],
+BAD_BODIES = (
+    b"",
+    b"{",
+    b"[]",
+    b"\xff",
+    b'{"person":1,"pin":"1"}',
+    b'{"person":"\\ud800","pin":"1"}',
+    b"[" * 100_000,
 )
-def test_bad_bodies_are_problems_and_no_faults(scene: Scene, body: bytes) -> None:
-    answer = scene.client.post("/api/v1/session", content=body, headers={"content-type": "application/json"})
-    assert 400 <= answer.status_code < 500
-    assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("changes", [{"terminal": "../x"}, {"merchant": "a\0b"}, {"site": ""}, {"more": 1}])
-def test_bad_invitations_are_refused(signed_in: Scene, changes: dict[str, Any]) -> None:
-    answer = signed_in.client.post("/api/v1/enrolment-codes", json=INVITATION | changes)
-    assert (answer.status_code, answer.json()["code"]) == (422, "request-invalid")
+def test_bad_bodies_are_problems_and_no_faults(scene: Scene) -> None:
+    for body in BAD_BODIES:
+        answer = scene.client.post("/api/v1/session", content=body, headers={"content-type": "application/json"})
+        assert 400 <= answer.status_code < 500, body[:20]
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_bad_invitations_are_refused(signed_in: Scene) -> None:
+    for changes in ({"terminal": "../x"}, {"merchant": "a\0b"}, {"site": ""}, {"more": 1}):
+        answer = signed_in.client.post("/api/v1/enrolment-codes", json=INVITATION | changes)
+        assert (answer.status_code, answer.json()["code"]) == (422, "request-invalid"), changes
 
 
 def test_a_page_is_cut_to_its_bound(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
