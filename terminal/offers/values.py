@@ -55,7 +55,8 @@ Day = Annotated[date, BeforeValidator(_written_day)]
 TimeOfDay = Annotated[time, BeforeValidator(_written_time)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Fen = Annotated[int, Field(ge=0, le=AMOUNT_FEN_MAX)]
-Text = Annotated[str, StringConstraints(pattern=r"\S", max_length=WORDING_CHARS_MAX)]
+# Not blank, and without braces: `Words` would take them for places to fill.
+Text = Annotated[str, StringConstraints(pattern=r"^[^{}]*[^{}\s][^{}]*$", max_length=WORDING_CHARS_MAX)]
 BasisPoints = Annotated[int, Field(gt=0, lt=10_000)]  # of the list price that the member PAYS: 75 折 is 7500
 
 
