@@ -82,7 +82,8 @@ WHOLE: dict[str, Any] = {
 OF: Location = ("offers", 0)
 BAD_ID = [("Big Letters", "is not written right"), (7, "must be text"), ("x" * 65, "at most 64 characters")]
 BAD_NAME = [("一", "must be a table"), (GONE, "is missing"), ({"zh": "一"}, "is missing")]
-BAD_TEXT = [("", "is not written right"), (" ", "is not written right"), ("半价{name}", "is not written right"), (5, "must be text"), (GONE, "is missing"),
+BAD_TEXT = [("", "is not written right"), (" ", "is not written right"), ("半价{name}", "is not written right"),
+            (5, "must be text"), (GONE, "is missing"),
             ("字" * (WORDING_CHARS_MAX + 1), "at most 200 characters")]  # fmt: skip
 BAD_DAY = [("2013-02-30", "no day of the calendar"), ("0", "must be a day"), (20130220, "must be a day")]
 BAD_TIME = [
