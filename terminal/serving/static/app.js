@@ -3,7 +3,7 @@
 
 const SETTLE_MS = 400; // Enter pressed twice on purpose takes longer; held or bounced, it must not answer the next question
 
-let swappedAt = 0;
+let swappedAt = -SETTLE_MS;
 
 function typing(element) {
   return element instanceof Element && element.matches("input:not([type=radio], [type=checkbox]), select, textarea");
