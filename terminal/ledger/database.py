@@ -49,7 +49,9 @@ Execute: TypeAlias = Callable[[str, tuple[Any, ...]], sqlite3.Cursor]
 
 def writing_engine(path: Path) -> Engine:
     """The engine of the one writing connection: each transaction is BEGIN IMMEDIATE, rolled back unless committed."""
-    engine = create_engine("sqlite+pysqlite://", creator=lambda: _connect(path, "rw", _WRITING), poolclass=NullPool)
+    engine = create_engine(
+        "sqlite+pysqlite://", creator=lambda: _connect(path, "rw", _WRITING), poolclass=NullPool, hide_parameters=True
+    )
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -64,6 +66,7 @@ def reading_engine(path: Path) -> Engine:
         "sqlite+pysqlite://",
         creator=lambda: _connect(path, "ro", _READING),
         poolclass=QueuePool,
+        hide_parameters=True,
         pool_size=READERS_MAX,
         max_overflow=0,
         pool_timeout=READER_WAIT_S,
@@ -79,7 +82,9 @@ def snapshot(path: Path) -> Iterator[Connection]:
     """
     if not path.is_file():
         raise LedgerMissing("open", str(path))
-    engine = create_engine("sqlite+pysqlite://", creator=lambda: _connect(path, "ro", _READING), poolclass=NullPool)
+    engine = create_engine(
+        "sqlite+pysqlite://", creator=lambda: _connect(path, "ro", _READING), poolclass=NullPool, hide_parameters=True
+    )
     try:
         with faults("read", str(path)), engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")

@@ -198,3 +198,30 @@ def run(ledger: Ledger, statement: str) -> None:
             inside.execute(statement, ())
 
     ledger.writer.run(step)
+
+
+def test_the_probe_after_damage_reads_every_page(ledger: Ledger, path: Path) -> None:
+    for number in range(100):
+        ledger.authorise(sale(number))
+    run(ledger, "DELETE FROM usage")
+    with pytest.raises(LedgerDamaged):
+        ledger.cancel(ledger.unsettled()[0].id, "c01", "no money")
+    ledger._queries.close()
+    ledger.writer.run(ledger._writing.close)  # the last connection moves the WAL into the file
+    content = bytearray(path.read_bytes())
+    middle = content.index(b'"sequence":20,') // 4096 * 4096
+    content[middle : middle + 8] = b"\xff" * 8
+    path.write_bytes(content)
+    with pytest.raises(LedgerDamaged, match="broken page"):
+        ledger.probe()
+    with pytest.raises(LedgerDamaged):
+        ledger.authorise(sale(SALES_MAX))
+
+
+def test_the_writer_waits_for_the_disk_at_every_commit(ledger: Ledger) -> None:
+    def settings() -> dict[str, object]:
+        assert ledger._writing._connection is not None
+        execute = database.driver(ledger._writing._connection)
+        return {name: execute(f"PRAGMA {name}", ()).fetchone()[0] for name in ("journal_mode", "synchronous")}
+
+    assert ledger.writer.run(settings) == {"journal_mode": "wal", "synchronous": 2}  # 2 is FULL
