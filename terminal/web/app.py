@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from importlib.metadata import version
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -51,7 +50,7 @@ def create_app(parts: WebParts) -> FastAPI:
     )
     app = FastAPI(
         title="京卡 terminal",
-        version=version("jingka-terminal"),
+        version="1",  # of the API, as in its paths
         docs_url=None,  # the documentation page would load scripts from elsewhere; /openapi.json is served
         redoc_url=None,
         lifespan=lambda app: _lifespan(app, parts, pages),
