@@ -45,7 +45,10 @@ NAV: Final = (NavLink("/", "nav.overview", (Role.OPERATOR,)),)
 
 
 def serve(settings: HqSettings) -> int:
-    """Run until SIGTERM or SIGINT. Returns the process's exit code; raises `JingkaError` when nothing can be served."""
+    """Run until SIGINT (returns the process's exit code) or SIGTERM (which then ends the process).
+
+    Raises `JingkaError` when nothing can be served.
+    """
     import uvicorn
 
     server = uvicorn.Server(
@@ -60,7 +63,8 @@ def serve(settings: HqSettings) -> int:
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
     )
-    server.run()
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn hands Ctrl-C on once everything is closed
+        server.run()
     return 0 if server.started else 1
 
 

@@ -1,4 +1,4 @@
-"""Batches into the database: order, repeats, gaps, forks, poison, other terminals' redemptions, two pushers at once."""
+"""Batches into the database: order, repeats, gaps, forks, two pushers at once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,45 +14,14 @@ from sqlalchemy import func, select
 
 from sync.headquarters import fleet
 from sync.headquarters import ingest as room
-from sync.headquarters.ingest import Forked, Missing, Outcome, Revoked, Taken, ingest
-from sync.headquarters.projection import AMOUNT_MAX, FlagCode
-from sync.headquarters.storage import Storage
-from sync.headquarters.tables import entries, flags, forked_entries, redemptions, terminals
+from sync.headquarters.ingest import Forked, Missing, Revoked, Taken
+from sync.headquarters.projection import FlagCode
+from sync.headquarters.storage import Storage, open_storage
+from sync.headquarters.tables import flags, forked_entries, redemptions
 from sync.wire import EntryBatch, EntryMessage
-from terminal.ledger.entry import EntryKind
-from tests.sync.headquarters.written_ledger import NOON, WrittenLedger, known_ledger, redemption_id, sale
-
-ARRIVAL = NOON + timedelta(days=2)
-
-
-def push(storage: Storage, batch: EntryBatch) -> Outcome:
-    with storage.write() as connection:
-        return ingest(connection, batch, now=ARRIVAL, skew_ms=7)
-
-
-def everything(storage: Storage) -> dict[str, list[Any]]:
-    """All that headquarters has, to be compared."""
-    with storage.read() as connection:
-        return {
-            table.name: sorted(map(tuple, connection.execute(select(table))), key=str)
-            for table in (entries, redemptions, flags, forked_entries, terminals)
-        }
-
-
-def redemption(storage: Storage, number: int) -> Any:
-    with storage.read() as connection:
-        return connection.execute(select(redemptions).where(redemptions.c.id == redemption_id(number))).one_or_none()
-
-
-def terminal_row(storage: Storage, terminal: str = "bj-0001") -> Any:
-    with storage.read() as connection:
-        return connection.execute(select(terminals).where(terminals.c.id == terminal)).one()
-
-
-def stored_bodies(storage: Storage, terminal: str = "bj-0001") -> list[bytes]:
-    with storage.read() as connection:
-        query = select(entries.c.body).where(entries.c.terminal == terminal).order_by(entries.c.sequence)
-        return list(connection.scalars(query))
+from tests.fakes.postgres import PostgresCluster
+from tests.sync.headquarters.database import ARRIVAL, everything, push, redemption, stored_bodies, terminal_row
+from tests.sync.headquarters.written_ledger import NOON, WrittenLedger, known_ledger, redemption_id
 
 
 def test_a_redemption_arrives_with_its_day_and_its_arrival(storage: Storage, ledger: WrittenLedger) -> None:
@@ -205,117 +175,6 @@ def test_a_revoked_terminal_s_entries_are_not_taken(storage: Storage, ledger: Wr
     assert stored_bodies(storage) == []
 
 
-POISON = {
-    "not JSON": "{{",
-    "not an entry": '{"a":1}',
-    "a NUL byte": '"\0"',
-    "not canonical": '{ "v": 1 }',
-    "longer than any entry": '"' + "x" * 70_000 + '"',
-    "nested deeply": "[" * 5000 + "]" * 5000,
-}
-
-
-@pytest.mark.parametrize("text", POISON.values(), ids=POISON.keys())
-def test_a_poison_entry_is_kept_raw_and_blocks_nothing(storage: Storage, ledger: WrittenLedger, text: str) -> None:
-    ledger.authorise(1)
-    ledger.write_raw(text)
-    ledger.complete(1)
-    taken = push(storage, ledger.batch())
-    assert isinstance(taken, Taken)
-    assert (taken.acknowledged, taken.flagged) == (3, ((2, FlagCode.UNREADABLE),))
-    assert stored_bodies(storage)[1] == text.encode()
-    assert redemption(storage, 1).state == "completed"
-
-
-ODD_SALES: dict[str, dict[str, Any]] = {
-    "no body at all": {"offer": 7},
-    "a NUL in a name": {"merchant": "a\0b"},
-    "more money than there is": {"list_fen": AMOUNT_MAX + 1},
-    "no units": {"units": 0},
-    "an unknown field": {"discount": 1},
-    "a whole card number": {"masked": "6210947000000021"},
-}
-
-
-@pytest.mark.parametrize("changes", ODD_SALES.values(), ids=ODD_SALES.keys())
-def test_a_sale_that_cannot_be_is_kept_and_flagged(
-    storage: Storage, ledger: WrittenLedger, changes: dict[str, Any]
-) -> None:
-    ledger.authorise(1, **changes)
-    ledger.authorise(2)
-    taken = push(storage, ledger.batch())
-    assert isinstance(taken, Taken)
-    assert taken.flagged == ((1, FlagCode.UNREADABLE),)
-    assert redemption(storage, 1) is None
-    assert redemption(storage, 2) is not None
-    assert len(stored_bodies(storage)) == 2
-
-
-@pytest.mark.parametrize("at", ["2026-13-45T00:00:00.000Z", "0000-01-01T00:00:00.000Z"])
-def test_a_time_in_no_calendar_is_flagged(storage: Storage, ledger: WrittenLedger, at: str) -> None:
-    ledger.write(EntryKind.AUTHORISED, 1, sale(), at=at)
-    taken = push(storage, ledger.batch())
-    assert isinstance(taken, Taken)
-    assert taken.flagged == ((1, FlagCode.UNREADABLE),)
-
-
-MISPLACED: dict[str, dict[str, Any]] = {
-    "another terminal's name": {"terminal": "bj-\0-9999"},
-    "another number": {"sequence": 7},
-    "another predecessor": {"previous": "11" * 32},
-}
-
-
-@pytest.mark.parametrize("fields", MISPLACED.values(), ids=MISPLACED.keys())
-def test_an_entry_in_a_place_that_is_not_its_own_is_flagged(
-    storage: Storage, ledger: WrittenLedger, fields: dict[str, Any]
-) -> None:
-    ledger.write(EntryKind.AUTHORISED, 1, sale(), **fields)
-    taken = push(storage, ledger.batch())
-    assert isinstance(taken, Taken)
-    assert taken.flagged == ((1, FlagCode.MISPLACED),)
-    assert redemption(storage, 1) is None
-
-
-def test_steps_that_do_not_follow_are_flagged_and_change_nothing(storage: Storage, ledger: WrittenLedger) -> None:
-    ledger.authorise(1)
-    ledger.cancel(1)
-    ledger.complete(1)
-    ledger.authorise(1)
-    ledger.void(5)
-    taken = push(storage, ledger.batch())
-    assert isinstance(taken, Taken)
-    assert taken.acknowledged == 5
-    assert taken.flagged == (
-        (3, FlagCode.OUT_OF_STEP),
-        (4, FlagCode.OUT_OF_STEP),
-        (5, FlagCode.WITHOUT_AUTHORISATION),
-    )
-    assert redemption(storage, 1).state == "cancelled"
-
-
-def test_another_terminal_s_redemption_is_left_alone(storage: Storage, ledger: WrittenLedger) -> None:
-    ledger.authorise(1)
-    push(storage, ledger.batch())
-    other = known_ledger(storage, "bj-0002")
-    other.authorise(1, pay_fen=1)
-    other.complete(1)
-    taken = push(storage, other.batch())
-    assert isinstance(taken, Taken)
-    assert taken.flagged == ((1, FlagCode.FOREIGN_REDEMPTION), (2, FlagCode.FOREIGN_REDEMPTION))
-    row = redemption(storage, 1)
-    assert (row.terminal, row.state, row.pay_fen) == ("bj-0001", "authorised", 2000)
-
-
-def test_a_sale_for_another_merchant_counts_and_is_flagged(storage: Storage, ledger: WrittenLedger) -> None:
-    ledger.authorise(1, merchant="别家影院")
-    ledger.complete(1)
-    taken = push(storage, ledger.batch())
-    assert isinstance(taken, Taken)
-    assert taken.flagged == ((1, FlagCode.OTHER_MERCHANT),)
-    assert redemption(storage, 1).merchant == "别家影院"
-
-
 def at_once(*works: Callable[[], Any]) -> list[Any]:
     """Run all of `works` at the same moment; their results in order."""
     start = threading.Barrier(len(works))
@@ -356,6 +215,39 @@ def test_two_terminals_that_claim_the_same_sales_at_once_get_each_once(storage: 
         flagged = connection.scalar(select(func.count()).select_from(flags))
     assert sum(count for _, count in owned) == 60
     assert flagged == 60
+
+
+def test_terminals_that_meet_after_looking_do_not_overwrite_or_block_each_other(
+    postgres: PostgresCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have seen that the sales are nobody's, both write them, in opposite orders. SQLite lets only one look."""
+    both_have_looked = threading.Barrier(2)
+    look = room._known
+
+    def look_and_wait(*args: Any) -> Any:
+        found = look(*args)
+        both_have_looked.wait(10)
+        return found
+
+    monkeypatch.setattr(room, "_known", look_and_wait)
+    with postgres.database() as url:
+        storage = open_storage(url, tmp_path)
+        one, other = known_ledger(storage, "bj-0001"), known_ledger(storage, "bj-0002")
+        for number in range(1, 201):
+            one.authorise(number, pay_fen=1)
+            other.authorise(201 - number, pay_fen=2)
+        outcomes = at_once(lambda: push(storage, one.batch()), lambda: push(storage, other.batch()))
+        with storage.read() as connection:
+            sold = connection.execute(select(redemptions.c.terminal, redemptions.c.pay_fen)).all()
+            flagged = connection.execute(select(flags.c.terminal, flags.c.code)).all()
+        storage.close()
+    assert [outcome.acknowledged for outcome in outcomes] == [200, 200]
+    assert len(sold) == 200
+    for ledger, pay_fen, outcome in zip((one, other), (1, 2), outcomes, strict=True):
+        kept = sold.count((ledger.terminal, pay_fen))
+        assert len(outcome.changed) == kept
+        assert len(outcome.flagged) == 200 - kept
+        assert flagged.count((ledger.terminal, FlagCode.FOREIGN_REDEMPTION)) == 200 - kept
 
 
 def test_a_full_batch_is_taken_at_once(storage: Storage, ledger: WrittenLedger) -> None:

@@ -1,4 +1,4 @@
-"""Headquarters as a process of its own, killed in the middle of taking entries in, again and again."""
+"""Headquarters as a process of its own: killed in the middle of taking entries in, again and again; asked to stop."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ from sqlalchemy import func, select
 from sync.headquarters.storage import open_storage
 from sync.headquarters.tables import entries, flags, redemptions
 from sync.wire import Acknowledgement, parse_message
-from tests.sync.headquarters.client import HandClock, SigningTerminal
+from tests.sync.headquarters.client import HandClock, SigningTerminal, add_operator, sign_in
 from tests.sync.headquarters.written_ledger import known_ledger
 
 KILLS = 6
+KILL_S_MAX = 0.15
 SALES = 1500
 BATCH = 50
 STEP_S_MAX = 30.0
+STOP_S_MAX = 15.0  # far above the service's own bound: the machine may be busy
 SERVE = "import sys, pathlib; from config.settings import load_hq; from sync.headquarters.app import serve; "
 SERVE += "sys.exit(serve(load_hq(pathlib.Path(sys.argv[1]))))"
 
@@ -95,12 +97,13 @@ def test_killed_at_any_moment_each_entry_is_there_exactly_once(
             with process(path, url) as running:
                 held = push(acknowledged + 1, acknowledged)
                 assert held >= acknowledged, "what was acknowledged is gone"
-                threading.Timer(chance.uniform(0.0, 0.4), running.send_signal, [signal.SIGKILL]).start()
+                threading.Timer(chance.uniform(0.0, KILL_S_MAX), running.send_signal, [signal.SIGKILL]).start()
                 try:
                     while True:  # ended by the kill
                         acknowledged = max(acknowledged, push(acknowledged + 1, acknowledged + BATCH))
                 except httpx.TransportError:
                     assert running.wait(STEP_S_MAX) == -signal.SIGKILL
+        assert acknowledged < len(ledger.messages), "all was taken before the last kill"
         with process(path, url):
             while acknowledged < len(ledger.messages):
                 acknowledged = push(acknowledged + 1, acknowledged + BATCH)
@@ -111,3 +114,19 @@ def test_killed_at_any_moment_each_entry_is_there_exactly_once(
         assert [tuple(row) for row in states] == [("completed", SALES)]
         assert connection.scalar(select(func.count()).select_from(flags)) == 0
     storage.close()
+
+
+def test_asked_to_stop_it_stops_soon_though_a_page_listens(tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    config = tmp_path / "hq.toml"
+    config.write_text(f'data_dir = "{tmp_path}"\n[hq]\nport = {port}\n')
+    add_operator(tmp_path)
+    with process(config, url) as running, httpx.Client(base_url=url, trust_env=False) as client:
+        sign_in(client)
+        with client.stream("GET", "/api/v1/events") as stream:
+            lines = stream.iter_lines()
+            next(lines)
+            running.terminate()
+            assert running.wait(STOP_S_MAX) == -signal.SIGTERM  # uvicorn hands the signal on once all is closed
+    assert not (tmp_path / "headquarters.sqlite-wal").exists(), "the database was not closed"
