@@ -77,7 +77,7 @@ class SerialReaderSection(Section):
     bytesize: Literal[7, 8] = 8
     parity: Literal["N", "E", "O"] = "N"
     stopbits: Literal[1, 2] = 1
-    frame: str = "plain"
+    frame: Literal["plain", "stx-etx-lrc"] = "plain"
 
 
 class VirtualReaderSection(Section):
@@ -190,9 +190,10 @@ class TerminalSettings(_TomlSettings):
 
 
 class HqSection(Section):
-    """The headquarters service."""
+    """The headquarters service. `names`: the host names it is reached by, beside `host` and loopback."""
 
     host: str = "127.0.0.1"
+    names: tuple[str, ...] = ()
     port: int = Field(default=8600, ge=0, le=65535)
     database_url: str = ""  # empty: SQLite in the data directory
     language: Literal["zh", "en"] = "zh"
@@ -211,6 +212,7 @@ class HqSettings(Section):
 
     data_dir: Path
     host: str
+    names: tuple[str, ...] = ()
     port: int
     database_url: str
     language: Literal["zh", "en"]

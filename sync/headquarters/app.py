@@ -128,7 +128,7 @@ def create_app(settings: HqSettings, clock: Callable[[], datetime] = utc_now) ->
     app.mount(STATIC_PATH, assets)
     app.add_middleware(
         Guard,
-        hosts=LOOPBACK_HOSTS | {settings.host},
+        hosts=LOOPBACK_HOSTS | {settings.host, *settings.names},
         default_language=settings.language,
         body_bytes_max=BODY_BYTES_MAX,
     )

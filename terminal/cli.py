@@ -1,0 +1,171 @@
+"""`jingka`: the one command. Exit codes: 0 done, 1 refused with a reason, 2 wrong usage.
+
+Every command imports what it needs when it runs, so that `jingka run` starts as fast as the daemon alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from config.errors import JingkaError
+from terminal.commands import book, ledger, membership, people
+from terminal.commands.options import JSON, Config, DataDir, HqConfig
+
+app = typer.Typer(
+    name="jingka", help="The 京卡 merchant terminal.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
+hq_app = typer.Typer(help="The headquarters service; without a subcommand it serves.", rich_markup_mode=None)
+app.add_typer(ledger.app, name="ledger")
+app.add_typer(book.app, name="book")
+app.add_typer(membership.roll_app, name="roll")
+app.add_typer(membership.key_app, name="key")
+app.add_typer(people.app, name="person")
+app.add_typer(hq_app, name="hq")
+
+
+@app.command()
+def run(config: Config) -> None:
+    """Run the terminal daemon."""
+    from config.settings import load_terminal
+    from terminal.daemon import serve
+
+    raise typer.Exit(serve(load_terminal(config)))
+
+
+@hq_app.callback(invoke_without_command=True)
+def hq(context: typer.Context, config: HqConfig = None) -> None:
+    """Run the headquarters service, or one of its subcommands."""
+    from config.settings import load_hq
+
+    settings = load_hq(config)
+    context.obj = settings
+    if context.invoked_subcommand is None:
+        from config import log
+        from sync.headquarters.app import serve
+
+        log.configure(settings.log.level, settings.log.format)
+        serve(settings)
+
+
+@hq_app.command("code")
+def hq_code(
+    context: typer.Context,
+    terminal: Annotated[str, typer.Option(help="the new terminal's id")],
+    merchant: Annotated[str, typer.Option(help="the merchant's name")],
+    site: Annotated[str, typer.Option(help="the site's name")],
+) -> None:
+    """Make a one-time code that enrols one terminal; it is shown only here."""
+    from sync.headquarters.enrolment import issue_code
+
+    typer.echo(issue_code(context.obj, terminal=terminal, merchant=merchant, site=site))
+
+
+@hq_app.command("person")
+def hq_person(
+    context: typer.Context,
+    person: Annotated[str, typer.Argument(help="the person's id")],
+    name: Annotated[str, typer.Option(help="the name on the pages")] = "",
+) -> None:
+    """Add a person who may sign in at headquarters; asks for the PIN."""
+    people.add(context.obj.data_dir, person, "operator", name)
+
+
+@app.command()
+def demo(
+    reader: Annotated[str, typer.Option(help="virtual | pcsc | serial:DEVICE")] = "virtual",
+    data: DataDir = None,
+) -> None:
+    """Start headquarters and a sample cinema with cards to present; Ctrl-C ends it."""
+    from terminal.demo import run_demo
+
+    raise typer.Exit(run_demo(reader, data))
+
+
+@app.command()
+def enrol(
+    config: Config,
+    code: Annotated[str, typer.Option(help="the one-time code from headquarters")],
+) -> None:
+    """Make this terminal known to headquarters: makes its key, checks headquarters' key against the code."""
+    from config.settings import load_terminal
+    from sync.enrolment import enrol as enrol_terminal
+
+    settings = load_terminal(config)
+    done = enrol_terminal(settings.headquarters.url, code, settings.data_dir)
+    typer.echo(f"{done.terminal} · {done.merchant} · {done.site}")
+
+
+@app.command()
+def readers(json: JSON = False) -> None:
+    """List the readers of this machine."""
+    from terminal.commands.inspect import list_readers
+
+    list_readers(json)
+
+
+@app.command()
+def doctor(config: Config, json: JSON = False) -> None:
+    """Check this installation: a line for each finding, with the next step."""
+    from terminal.commands.inspect import run_doctor
+
+    raise typer.Exit(run_doctor(config, json))
+
+
+@app.command()
+def support(
+    config: Config,
+    out: Annotated[Path | None, typer.Option(help="write here instead of to the screen")] = None,
+) -> None:
+    """A dump for support: versions, settings, findings, states; no card numbers, no keys."""
+    from terminal.commands.inspect import write_support
+
+    write_support(config, out)
+
+
+@app.command()
+def report(
+    config: Config,
+    day: Annotated[str | None, typer.Option(help="YYYY-MM-DD, today when left out")] = None,
+    form: Annotated[str, typer.Option("--format", help="text | json | csv | xlsx")] = "text",
+    out: Annotated[Path | None, typer.Option(help="write here instead of to the screen")] = None,
+    language: Annotated[str, typer.Option(help="zh | en")] = "zh",
+) -> None:
+    """The daily report."""
+    from terminal.commands.day import write_report
+
+    write_report(config, day, form, out, language)
+
+
+sync_app = typer.Typer(help="The wait queue to headquarters.", rich_markup_mode=None)
+app.add_typer(sync_app, name="sync")
+
+
+@sync_app.callback()
+def sync() -> None:
+    """The wait queue to headquarters."""
+
+
+@sync_app.command("now")
+def sync_now(config: Config, json: JSON = False) -> None:
+    """Push what waits, now, and say how it went."""
+    from terminal.commands.queue import push_now
+
+    raise typer.Exit(push_now(config, json))
+
+
+def main() -> None:
+    """The entry point: a typed error becomes two lines and exit code 1, never a traceback."""
+    try:
+        app()
+    except JingkaError as error:
+        sys.stderr.write(f"{error.what_text('zh')}\n  → {error.hint_text('zh')}\n")
+        sys.stderr.write(f"{error.what_text('en')}\n  → {error.hint_text('en')}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

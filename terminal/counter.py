@@ -1,0 +1,424 @@
+"""The cashier's use cases: a card is presented, a sale is quoted, authorised, completed, cancelled or voided.
+
+The counter lives on the daemon's event loop: everything here is called from that one thread, and only the ledger's
+own calls leave it. It holds the card on the reader and the quotes of the last minutes in memory; a redemption's truth
+is the ledger. What happens is told to a `Publisher`, which the pages listen to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+import uuid_utils
+
+from config.errors import JingkaError, Retry, Words
+from config.settings import CounterSection
+from drivers.card import Authenticity, CardRead, EntryMode
+from terminal.ledger.bodies import Authorisation, UsageClaim
+from terminal.ledger.clock import Clock
+from terminal.ledger.errors import LimitMoved
+from terminal.ledger.ledger import Ledger
+from terminal.ledger.project import Redemption, RedemptionState
+from terminal.membership.desk import MembershipDesk
+from terminal.membership.standing import Member
+from terminal.offers.book import LoadedBook
+from terminal.offers.overview import OfferView, overview
+from terminal.offers.quote import Quote, quote
+from terminal.offers.refusal import Refusal
+from terminal.offers.sale import Place, Sale, SaleLine
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")  # DOMAIN, "Rules that hold everywhere": the business day is Shanghai's
+HELD_QUOTES_MAX = 200  # quotes kept for confirmation; a busy counter makes a few a minute
+SAME_CARD_MS = 1500  # contactless readers see one tap several times; a second look so soon is the same presentation
+SYSTEM_CASHIER = "system"  # who cancels what nobody settled
+TIMEOUT_REASON = "timeout"
+
+Answer = TypeVar("Answer")
+
+
+class PresentationGone(JingkaError):
+    """A quote was asked for a card that is no longer presented."""
+
+    code = "presentation-gone"
+    retry = Retry.RETRY
+    what = Words("这张卡已不在读卡器上", "this card is no longer presented")
+    hint = Words("请再次刷卡", "present the card again")
+
+
+class QuoteExpired(JingkaError):
+    """The quote is unknown here: too old, or made before a restart."""
+
+    code = "quote-expired"
+    retry = Retry.RETRY
+    what = Words("报价已过期", "the quote is too old")
+    hint = Words("请重新刷卡报价", "present the card and quote again")
+
+
+class RedemptionIdInvalid(JingkaError):
+    """The redemption's id is not a UUIDv7."""
+
+    code = "redemption-id-invalid"
+    retry = Retry.STOP
+    what = Words("交易编号不是 UUIDv7", "the redemption id is not a UUIDv7")
+    hint = Words("请刷新页面后重试", "reload the page and try again")
+
+
+class SaleRefused(JingkaError):
+    """The rules say no at the moment of authorising; `refusals` say why."""
+
+    code = "sale-refused"
+    retry = Retry.PARK
+    what = Words("不能享受该优惠", "this offer cannot be granted")
+    hint = Words("请把原因告诉持卡人", "tell the holder the reason")
+
+    def __init__(self, operation: str, subject: str, refusals: tuple[Refusal, ...]) -> None:
+        super().__init__(operation, subject)
+        self.refusals = refusals
+
+
+class Publisher(Protocol):
+    """Where events go; `terminal.serving.hub.Hub` is one."""
+
+    def publish(self, event: str, data: Mapping[str, Any]) -> None:
+        """Hand one event to every subscriber; never blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """The card on the reader and what it may have; or, when `notice` is set, why it could not be read or judged."""
+
+    id: str
+    at: datetime
+    reader: str
+    member: Member | None
+    masked: str
+    entry_mode: EntryMode | None
+    authenticity: Authenticity | None
+    offers: tuple[OfferView, ...]
+    notice: JingkaError | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no member to sell to because reading or judging failed."""
+        return self.member is None
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteRequest:
+    """What the cashier typed for one offer."""
+
+    presentation: str
+    offer: str
+    lines: tuple[SaleLine, ...]
+    proofs: Mapping[str, str | bool]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldQuote:
+    """A quote kept for confirmation, with everything a redemption needs; `until_ms` is monotonic."""
+
+    id: str
+    presentation: str
+    quote: Quote
+    sale: Sale
+    card: Presentation
+    at: datetime
+    until_ms: int
+
+
+class LedgerUsage:
+    """What the rules ask about usage, answered from the ledger and the allotted slices."""
+
+    def __init__(self, ledger: Ledger, slices: Mapping[str, int]) -> None:
+        self._ledger = ledger
+        self._slices = slices
+
+    def used(self, key: str) -> int:
+        """Units, uses or fen already used under this key at this terminal."""
+        return self._ledger.used(key)
+
+    def slice_of(self, offer: str, limit: str) -> int | None:
+        """What headquarters allotted this terminal of a pool; None when nothing."""
+        return self._slices.get(f"{offer}/{limit}")
+
+
+class Counter:
+    """One till. `on_entry` is called after each durable step, so that the sync agent need not poll.
+
+    `book` may be the reason why there is none: every card is then answered with it, and nothing is sold.
+    """
+
+    def __init__(
+        self,
+        *,
+        place: Place,
+        desk: MembershipDesk,
+        book: LoadedBook | JingkaError,
+        ledger: Ledger,
+        clock: Clock,
+        events: Publisher,
+        times: CounterSection,
+        slices: Mapping[str, int],
+        keep_proof: Callable[[str], str],
+        on_entry: Callable[[], None],
+    ) -> None:
+        self.place = place
+        self._book = book
+        self.ledger = ledger
+        self._desk = desk
+        self._clock = clock
+        self._events = events
+        self._times = times
+        self._usage = LedgerUsage(ledger, slices)
+        self._keep_proof = keep_proof
+        self._on_entry = on_entry
+        self._presentation: Presentation | None = None
+        self._read: CardRead | None = None
+        self._presented_ms = 0
+        self._quotes: OrderedDict[str, HeldQuote] = OrderedDict()
+        self._unsettled_since_ms: dict[str, int] = {}
+
+    @property
+    def book(self) -> LoadedBook:
+        """The offers in force. Raises why there are none."""
+        if isinstance(self._book, JingkaError):
+            raise self._book.with_traceback(None)
+        return self._book
+
+    # --- the card -------------------------------------------------------------------------------------------------
+
+    @property
+    def presentation(self) -> Presentation | None:
+        """The card presented now, or None."""
+        if self._presentation and self._clock.monotonic_ms() - self._presented_ms > self._times.presentation_s * 1000:
+            self.clear()
+        return self._presentation
+
+    def card_read(self, read: CardRead) -> None:
+        """A reader read a card: judge it and tell the pages."""
+        now_ms = self._clock.monotonic_ms()
+        same = self._read is not None and self._read.pan == read.pan and self._read.reader == read.reader
+        if same and self._presentation and now_ms - self._presented_ms < SAME_CARD_MS:
+            return
+        self._read, self._presented_ms = read, now_ms
+        self._present(self._judge(read))
+
+    def card_failed(self, reader: str, error: JingkaError) -> None:
+        """A card was presented and not read: say why, forget the card before it."""
+        self._read, self._presented_ms = None, self._clock.monotonic_ms()
+        self._present(Presentation(self.new_redemption_id(), self._now(), reader, None, "", None, None, (), error))
+
+    def card_removed(self, reader: str) -> None:
+        """An inserted card was pulled. A tapped card is expected to leave, so its answer stays for `presentation_s`."""
+        held = self._presentation
+        if held and held.reader == reader and held.entry_mode is EntryMode.CONTACT:
+            self.clear()
+
+    def clear(self) -> None:
+        """Nothing is presented any more."""
+        self._read = None
+        if self._presentation:
+            self._presentation = None
+            self._events.publish("presentation", {"id": None})
+
+    def _judge(self, read: CardRead) -> Presentation:
+        blank = Presentation(
+            self.new_redemption_id(), self._now(), read.reader, None, "", read.entry_mode, read.authenticity, ()
+        )
+        try:
+            found = self._desk.identify(read, blank.at.date())
+            offers = overview(self.place, found.member, self.book, self._usage, blank.at)
+        except JingkaError as error:  # a damaged roll or ledger: the cashier is told, nothing is sold
+            return replace(blank, notice=error)
+        return replace(blank, member=found.member, masked=found.masked, offers=offers)
+
+    def _present(self, presentation: Presentation) -> None:
+        self._presentation = presentation
+        self._events.publish("presentation", presentation_summary(presentation))
+
+    def refresh(self) -> None:
+        """Judge the presented card anew, after a redemption has used something up."""
+        if self._read and self._presentation:
+            judged = self._judge(self._read)
+            self._presentation = replace(judged, id=self._presentation.id)
+
+    # --- the sale -------------------------------------------------------------------------------------------------
+
+    async def quote(self, request: QuoteRequest) -> HeldQuote:
+        """What this sale would cost and why not; writes nothing. Raises `PresentationGone`."""
+        card = self.presentation
+        if card is None or card.id != request.presentation or card.member is None:
+            raise PresentationGone("quote", request.offer)
+        now = self._now()
+        sale = Sale(self.place, request.offer, request.lines, request.proofs)
+        held = HeldQuote(
+            id=self.new_redemption_id(),
+            presentation=card.id,
+            quote=quote(sale, card.member, self.book, self._usage, now),
+            sale=sale,
+            card=card,
+            at=now,
+            until_ms=self._clock.monotonic_ms() + self._times.quote_s * 1000,
+        )
+        self._quotes[held.id] = held
+        while len(self._quotes) > HELD_QUOTES_MAX:
+            self._quotes.popitem(last=False)
+        return held
+
+    async def authorise(self, redemption: str, quote_id: str, cashier: str) -> Redemption:
+        """Make the quoted sale durable under this id; the same id again returns the first answer.
+
+        The quote's own moment decides dates and hours; limits are checked again inside the ledger's transaction.
+        Raises `QuoteExpired`, `SaleRefused`, `RedemptionIdInvalid` and the ledger's errors.
+        """
+        _check_id(redemption)
+        held = self._quotes.get(quote_id)
+        if held is None or held.until_ms < self._clock.monotonic_ms():
+            first = self.ledger.redemption(redemption)
+            if first is not None:
+                return replace(first, repeat=True)
+            raise QuoteExpired("authorise", redemption)
+        if held.quote.refusals:
+            raise SaleRefused("authorise", held.sale.offer or "", held.quote.refusals)
+        wanted = self._authorisation(redemption, held, cashier)
+        try:
+            done = await self._write(lambda: self.ledger.authorise(wanted))
+        except LimitMoved:
+            raise SaleRefused("authorise", held.sale.offer or "", self._quote_again(held)) from None
+        if not done.repeat:
+            self._unsettled_since_ms[done.id] = self._clock.monotonic_ms()
+            self._announce(done)
+        return done
+
+    async def complete(self, redemption: str, cashier: str, pos_reference: str | None) -> Redemption:
+        """The bank's POS took the money."""
+        return await self._settle(lambda: self.ledger.complete(redemption, cashier, pos_reference))
+
+    async def cancel(self, redemption: str, cashier: str, reason: str) -> Redemption:
+        """The money was not taken: everything the sale used comes back."""
+        return await self._settle(lambda: self.ledger.cancel(redemption, cashier, reason))
+
+    async def void(self, redemption: str, cashier: str, reason: str, units: int | None) -> Redemption:
+        """A mistake found later: `units` of it (None: all) come back, the record stays."""
+        return await self._settle(lambda: self.ledger.void(redemption, cashier, reason, units))
+
+    async def cancel_overdue(self) -> list[Redemption]:
+        """Cancel what nobody settled within `settle_s`, by elapsed time; after a restart the time begins anew."""
+        now_ms = self._clock.monotonic_ms()
+        waiting = {each.id for each in self.ledger.unsettled()}
+        self._unsettled_since_ms = {each: self._unsettled_since_ms.get(each, now_ms) for each in waiting}
+        overdue = [i for i, since in self._unsettled_since_ms.items() if now_ms - since > self._times.settle_s * 1000]
+        return [await self.cancel(each, SYSTEM_CASHIER, TIMEOUT_REASON) for each in overdue]
+
+    # --- looking up -----------------------------------------------------------------------------------------------
+
+    def redemptions(self, day: str) -> list[Redemption]:
+        """The redemptions of one business day, oldest first."""
+        return self.ledger.redemptions(day)
+
+    def unsettled(self) -> list[Redemption]:
+        """Authorised and neither completed nor cancelled."""
+        return self.ledger.unsettled()
+
+    def redemption(self, redemption: str) -> Redemption | None:
+        """One redemption, or None."""
+        return self.ledger.redemption(redemption)
+
+    def new_redemption_id(self) -> str:
+        """A fresh UUIDv7, minted when a sale opens."""
+        return str(uuid_utils.uuid7())
+
+    # --- within ---------------------------------------------------------------------------------------------------
+
+    def _now(self) -> datetime:
+        return self._clock.wall().astimezone(SHANGHAI)
+
+    def _quote_again(self, held: HeldQuote) -> tuple[Refusal, ...]:
+        assert held.card.member is not None
+        return quote(held.sale, held.card.member, self.book, self._usage, held.at).refusals
+
+    def _authorisation(self, redemption: str, held: HeldQuote, cashier: str) -> Authorisation:
+        card, due, member = held.card, held.quote, held.card.member
+        assert member is not None
+        assert card.entry_mode is not None
+        assert card.authenticity is not None
+        assert due.offer_name is not None, "an eligible quote names its offer"
+        return Authorisation(
+            id=redemption,
+            cashier=cashier,
+            business_day=held.at.date().isoformat(),
+            merchant=self.place.merchant,
+            site=self.place.site,
+            token=member.token,
+            person=member.person,
+            masked=card.masked,
+            member_class=member.member_class.value,
+            standing=member.standing.value,
+            entry_mode=card.entry_mode.value,
+            reader=card.reader,
+            authenticity=card.authenticity.value,
+            offer=due.offer,
+            offer_name={"zh": due.offer_name.zh, "en": due.offer_name.en},
+            revision=due.revision,
+            book_hash=due.book_hash,
+            lines=tuple(line.as_dict() for line in due.lines),
+            fees=tuple(fee.as_dict() for fee in due.fees),
+            list_fen=due.list_fen,
+            pay_fen=due.pay_fen,
+            units=sum(line.quantity for line in due.lines),
+            claims=tuple(UsageClaim(claim.key, claim.amount, claim.max) for claim in due.claims),
+            proofs=self._kept_proofs(held),
+            granted=due.granted,
+        )
+
+    def _kept_proofs(self, held: HeldQuote) -> dict[str, str]:
+        """`seen` for what was only looked at, a keyed hash for what must be recognised again; never the value."""
+        kept: dict[str, str] = {}
+        for name, how in held.quote.proofs_kept.items():
+            value = held.sale.proofs.get(name)
+            kept[name] = self._keep_proof(f"{name}:{value}") if how == "keyed-hash" else "seen"
+        return kept
+
+    async def _settle(self, step: Callable[[], Redemption]) -> Redemption:
+        done = await self._write(step)
+        if done.state is not RedemptionState.AUTHORISED:
+            self._unsettled_since_ms.pop(done.id, None)
+        if not done.repeat:
+            self._announce(done)
+        return done
+
+    def _announce(self, done: Redemption) -> None:
+        self._on_entry()
+        self.refresh()
+        self._events.publish("redemption", {"id": done.id, "state": done.state.value, "sequence": done.sequence})
+
+    async def _write(self, step: Callable[[], Answer]) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self.ledger.writer, step)
+
+
+def presentation_summary(presentation: Presentation) -> dict[str, Any]:
+    """What the `presentation` event says: enough to answer the cashier before the page asks for more."""
+    return {
+        "id": presentation.id,
+        "masked": presentation.masked,
+        "standing": presentation.member.standing.value if presentation.member else None,
+        "reader": presentation.reader,
+        "eligible": [view.offer for view in presentation.offers if view.eligible],
+        "code": presentation.notice.code if presentation.notice else None,
+    }
+
+
+def _check_id(redemption: str) -> None:
+    """Only a canonical UUIDv7 is a key: another spelling of the same id would be a second redemption."""
+    try:
+        parsed = uuid_utils.UUID(redemption)
+    except ValueError:
+        raise RedemptionIdInvalid("authorise", redemption[:40]) from None
+    if parsed.version != 7 or str(parsed) != redemption:
+        raise RedemptionIdInvalid("authorise", redemption[:40])

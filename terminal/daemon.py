@@ -1,0 +1,310 @@
+"""Joins the parts of the terminal, starts and stops them: the only place that knows them all.
+
+What cannot work at start (a damaged roll, a book that does not parse) does not stop the daemon: it serves its pages,
+says what is wrong and refuses to sell. Only without a ledger, a key or its people there is nothing to serve: then every
+page and call answers with that one error (`terminal.web.fault`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import date
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from config import log
+from config.errors import JingkaError, Retry, Words
+from config.settings import DemoSection, PcscReaderSection, ReaderSection, SerialReaderSection, TerminalSettings
+from drivers.card import CardRead
+from drivers.reader import Reader, ReaderStatus
+from drivers.supervision import Supervisor
+from sync.agent import Agent
+from terminal.counter import SHANGHAI, Counter
+from terminal.demo_cards import DemoCardPlayer
+from terminal.ledger.clock import SystemClock
+from terminal.ledger.ledger import Ledger
+from terminal.membership.desk import IssuerRange, MembershipDesk
+from terminal.membership.token import ProgrammeKey, load_programme_key
+from terminal.offers.book import LoadedBook, load_book
+from terminal.offers.sale import Place
+from terminal.serving.hub import Hub
+from terminal.serving.people import People
+from terminal.status import Status
+from terminal.web.app import WebParts, create_app
+from terminal.web.fault import create_fault_app
+
+if TYPE_CHECKING:
+    from drivers.virtual.card import CardPresenter
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 1.0  # how often stale presentations and overdue authorisations are looked for
+SHUTDOWN_S = 3  # open event streams are cut after this, so that a restart is quick
+LEDGER_FILE = "ledger.sqlite"
+PEOPLE_FILE = "people.toml"
+PROOF_DOMAIN = b"proof:"  # so that no proof's hash equals a card's or a person's token
+
+
+class EnrolledElsewhere(JingkaError):
+    """The enrolment in the data directory names another terminal than the settings do."""
+
+    code = "enrolled-elsewhere"
+    retry = Retry.STOP
+    what = Words("设置的终端是{subject},入网的是{enrolled}", "the settings say {subject}, the enrolment {enrolled}")
+    hint = Words("请更正设置中的 [terminal],或重新入网", "correct the [terminal] settings, or enrol again")
+
+
+def serve(settings: TerminalSettings) -> int:
+    """Run until SIGTERM or SIGINT. Returns the process's exit code; raises `JingkaError` when nothing can be served."""
+    log.configure(settings.log.level, settings.log.format)
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    hub = Hub()
+    try:
+        app = Daemon(settings, hub).app
+    except JingkaError as error:
+        logger.error("the terminal cannot sell: %s", error)  # noqa: TRY400 - a typed error needs no traceback
+        app = create_fault_app(error, settings.terminal.language)
+    server = Server(
+        uvicorn.Config(
+            app,
+            host=settings.terminal.host,
+            port=settings.terminal.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=SHUTDOWN_S,
+        ),
+        hub.close,
+    )
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises Ctrl-C again when it has ended cleanly
+        server.run()
+    return 0 if server.started else 1
+
+
+class Server(uvicorn.Server):
+    """uvicorn that ends the open event streams first: it would wait `SHUTDOWN_S` for them otherwise."""
+
+    def __init__(self, config: uvicorn.Config, hang_up: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._hang_up = hang_up
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM or SIGINT."""
+        self._hang_up()
+        super().handle_exit(sig, frame)
+
+
+class Daemon:
+    """All parts of one terminal, built from its settings; `app` starts and stops the threads with its lifespan."""
+
+    def __init__(self, settings: TerminalSettings, hub: Hub) -> None:
+        self.clock = SystemClock()
+        self.hub = hub
+        terminal = settings.terminal
+        key = load_programme_key(settings.membership.programme_key)
+        people = People.load(settings.data_dir / PEOPLE_FILE)
+        _check_enrolment(settings)
+        desk = MembershipDesk(
+            [IssuerRange(each.name, each.low, each.high) for each in settings.membership.issuers],
+            key,
+            settings.membership.roll,
+            settings.membership.changes,
+        )
+        readers, presenter = _make_readers(settings.readers, settings.demo)
+        self.ledger = Ledger.open(settings.data_dir / LEDGER_FILE, terminal.name, self.clock)
+        self.agent = Agent(
+            ledger=self.ledger,
+            data_dir=settings.data_dir,
+            url=settings.headquarters.url,
+            clock=self.clock,
+            heartbeat_s=settings.headquarters.heartbeat_s,
+            on_change=self._queue_changed,
+        )
+        self.counter = Counter(
+            place=Place(terminal.merchant, terminal.site, terminal.name),
+            desk=desk,
+            book=_load_book(settings.offers.book),
+            ledger=self.ledger,
+            clock=self.clock,
+            events=self.hub,
+            times=settings.counter,
+            slices=settings.offers.slices,
+            keep_proof=_proof_keeper(key),
+            on_entry=self.agent.wake,
+        )
+        self.supervisor = Supervisor(readers, self)
+        self.status = Status(
+            settings,
+            counter=self.counter,
+            desk=desk,
+            ledger=self.ledger,
+            agent=self.agent,
+            supervisor=self.supervisor,
+            clock=self.clock,
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.app = create_app(
+            WebParts(
+                counter=self.counter,
+                people=people,
+                hub=self.hub,
+                status=self.status.now,
+                language=terminal.language,
+                session_idle_s=settings.counter.session_idle_s,
+                demo=DemoCardPlayer(presenter, self.counter.clear) if presenter else None,
+                today=self.today,
+                lifespan=self.lifespan,
+            )
+        )
+
+    def today(self) -> date:
+        """The business day: Shanghai's calendar day now."""
+        return self.clock.wall().astimezone(SHANGHAI).date()
+
+    # --- the readers' threads hand over to the event loop --------------------------------------------------------
+
+    def card_read(self, read: CardRead) -> None:
+        """From a reader's thread."""
+        self._on_loop(self.counter.card_read, read)
+
+    def card_failed(self, reader: str, error: JingkaError) -> None:
+        """From a reader's thread."""
+        self._on_loop(self.counter.card_failed, reader, error)
+
+    def card_removed(self, reader: str) -> None:
+        """From a reader's thread."""
+        self._on_loop(self.counter.card_removed, reader)
+
+    def reader_changed(self, status: ReaderStatus) -> None:
+        """From a reader's thread."""
+        self._on_loop(
+            self.hub.publish,
+            "reader",
+            {
+                "name": status.name,
+                "state": status.state.value,
+                "code": status.error.code if status.error else None,
+            },
+        )
+
+    def _queue_changed(self) -> None:
+        sync = self.agent.status()
+        self._on_loop(self.hub.publish, "headquarters", {"online": sync.online, "waiting": sync.waiting})
+
+    def _on_loop(self, call: Callable[..., None], *arguments: Any) -> None:
+        """A reader may still speak while the loop is closing: then there is nobody left to tell."""
+        if self._loop is not None and not self._loop.is_closed():
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(call, *arguments)
+
+    # --- start and stop -------------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        """Readers, sync and the tick run while the pages are served; the ledger closes last."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_signal_handler(signal.SIGUSR1, self.agent.hurry)  # `jingka sync now`
+        ticking = asyncio.create_task(self._tick())
+        self.supervisor.start()
+        self.agent.start()
+        try:
+            yield
+        finally:
+            ticking.cancel()
+            self.hub.close()
+            await asyncio.to_thread(self.supervisor.stop, SHUTDOWN_S)
+            await asyncio.to_thread(self.agent.stop, SHUTDOWN_S)
+            self._loop = None
+            self.ledger.close()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            _ = self.counter.presentation  # looking clears a stale one
+            try:
+                await self.counter.cancel_overdue()
+            except JingkaError as error:
+                logger.warning("overdue sales stay open: %s", error)
+
+
+def _check_enrolment(settings: TerminalSettings) -> None:
+    """What headquarters knows this terminal as is what its ledger must say. Raises `EnrolledElsewhere`."""
+    from sync.enrolment import load_enrolment
+    from sync.errors import NotEnrolled
+
+    try:
+        known = load_enrolment(settings.data_dir)
+    except NotEnrolled:
+        return
+    ours = settings.terminal
+    if (known.terminal, known.merchant, known.site) != (ours.name, ours.merchant, ours.site):
+        enrolled = f"{known.terminal} ({known.merchant}, {known.site})"
+        raise EnrolledElsewhere("start", f"{ours.name} ({ours.merchant}, {ours.site})", enrolled=enrolled)
+
+
+def _load_book(path: Path) -> LoadedBook | JingkaError:
+    """The offers in force, or why there are none: then the pages say so and nothing is sold."""
+    try:
+        return load_book(path)
+    except JingkaError as error:
+        logger.error("no offers: %s", error)  # noqa: TRY400 - a typed error needs no traceback
+        return error
+
+
+def _proof_keeper(key: ProgrammeKey) -> Callable[[str], str]:
+    return lambda proof: hmac.digest(key.secret, PROOF_DOMAIN + proof.encode(), "sha256").hex()
+
+
+def _make_readers(sections: Sequence[ReaderSection], demo: DemoSection) -> tuple[list[Reader], CardPresenter | None]:
+    """The readers of the settings and, in the demonstration, what plays cards into one of them."""
+    readers: list[Reader] = []
+    presenter: CardPresenter | None = None
+    if demo.cards and demo.presenter == "vpcd":
+        from drivers.virtual.vpcd import VpcdCard
+
+        presenter = VpcdCard(port=demo.vpcd_port)
+    for section in sections:
+        if isinstance(section, PcscReaderSection):
+            from drivers.pcsc import PcscReader
+
+            readers.append(PcscReader(section.name))
+        elif isinstance(section, SerialReaderSection):
+            from drivers.serial_port import SerialReader, SerialSettings
+
+            device = section.device
+            if demo.cards and demo.presenter == "serial":
+                from drivers.virtual.pty import PtyPresenter
+
+                pty = PtyPresenter(section.frame)
+                presenter, device = pty, str(pty.device)
+            readers.append(
+                SerialReader(
+                    SerialSettings(
+                        device=device,
+                        baud=section.baud,
+                        bytesize=section.bytesize,
+                        parity=section.parity,
+                        stopbits=section.stopbits,
+                        frame=section.frame,
+                    ),
+                    section.name,
+                )
+            )
+        else:
+            from drivers.virtual.in_process import VirtualReader
+
+            virtual = VirtualReader(section.name)
+            readers.append(virtual)
+            if demo.cards and demo.presenter == "virtual":
+                presenter = virtual
+    return readers, presenter

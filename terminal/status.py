@@ -1,0 +1,72 @@
+"""How the whole terminal stands at one moment, for `/healthz`, the status page and the support dump."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from config.errors import JingkaError
+from config.settings import TerminalSettings
+from drivers.supervision import Supervisor
+from sync.agent import Agent
+from terminal.counter import Counter
+from terminal.ledger.clock import SystemClock
+from terminal.ledger.ledger import Ledger
+from terminal.membership.desk import MembershipDesk
+from terminal.web.parts import StatusNow
+
+DISTRIBUTION = "jingka-terminal"
+
+
+class Status:
+    """Asks every part; a part that cannot answer becomes one of the faults."""
+
+    def __init__(
+        self,
+        settings: TerminalSettings,
+        *,
+        counter: Counter,
+        desk: MembershipDesk,
+        ledger: Ledger,
+        agent: Agent,
+        supervisor: Supervisor,
+        clock: SystemClock,
+    ) -> None:
+        self._settings = settings
+        self._counter = counter
+        self._desk = desk
+        self._ledger = ledger
+        self._agent = agent
+        self._supervisor = supervisor
+        self._clock = clock
+        self._version = version(DISTRIBUTION)
+
+    def now(self) -> StatusNow:
+        """Everything at this moment; reads a few pages of the roll and asks the ledger, well under a millisecond."""
+        faults: list[JingkaError] = []
+        revision, offers, cards, roll_revision = None, 0, None, ""
+        try:
+            book = self._counter.book
+            revision, offers = book.revision, len(book.offers)
+        except JingkaError as error:
+            faults.append(error)
+        try:
+            condition = self._desk.check()
+            cards, roll_revision = condition.roll.count, condition.roll.revision
+        except JingkaError as error:
+            faults.append(error)
+        terminal = self._settings.terminal
+        return StatusNow(
+            terminal=terminal.name,
+            merchant=terminal.merchant,
+            site=terminal.site,
+            version=self._version,
+            readers=self._supervisor.statuses(),
+            headquarters=self._agent.status() if self._settings.headquarters.url else None,
+            ledger=self._ledger.health(),
+            book_revision=revision,
+            book_offers=offers,
+            roll_cards=cards,
+            roll_revision=roll_revision,
+            jumped_ms=self._clock.jumped_ms,
+            faults=tuple(faults),
+        )
