@@ -13,7 +13,7 @@ import typer
 
 from config.errors import JingkaError
 from terminal.commands import book, ledger, membership, people
-from terminal.commands.options import JSON, Config, DataDir, HqConfig
+from terminal.commands.options import DEFAULT_CONFIG, JSON, Config, DataDir, HqConfig, Language, LedgerDir
 
 app = typer.Typer(
     name="jingka", help="The 京卡 merchant terminal.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
@@ -28,7 +28,7 @@ app.add_typer(hq_app, name="hq")
 
 
 @app.command()
-def run(config: Config) -> None:
+def run(config: Config = DEFAULT_CONFIG) -> None:
     """Run the terminal daemon."""
     from config.settings import load_terminal
     from terminal.daemon import serve
@@ -48,7 +48,7 @@ def hq(context: typer.Context, config: HqConfig = None) -> None:
         from sync.headquarters.app import serve
 
         log.configure(settings.log.level, settings.log.format)
-        serve(settings)
+        raise typer.Exit(serve(settings))
 
 
 @hq_app.command("code")
@@ -87,8 +87,8 @@ def demo(
 
 @app.command()
 def enrol(
-    config: Config,
     code: Annotated[str, typer.Option(help="the one-time code from headquarters")],
+    config: Config = DEFAULT_CONFIG,
 ) -> None:
     """Make this terminal known to headquarters: makes its key, checks headquarters' key against the code."""
     from config.settings import load_terminal
@@ -108,7 +108,7 @@ def readers(json: JSON = False) -> None:
 
 
 @app.command()
-def doctor(config: Config, json: JSON = False) -> None:
+def doctor(config: Config = DEFAULT_CONFIG, json: JSON = False) -> None:
     """Check this installation: a line for each finding, with the next step."""
     from terminal.commands.inspect import run_doctor
 
@@ -117,7 +117,7 @@ def doctor(config: Config, json: JSON = False) -> None:
 
 @app.command()
 def support(
-    config: Config,
+    config: Config = DEFAULT_CONFIG,
     out: Annotated[Path | None, typer.Option(help="write here instead of to the screen")] = None,
 ) -> None:
     """A dump for support: versions, settings, findings, states; no card numbers, no keys."""
@@ -128,16 +128,17 @@ def support(
 
 @app.command()
 def report(
-    config: Config,
+    config: Config = DEFAULT_CONFIG,
+    data: LedgerDir = None,
     day: Annotated[str | None, typer.Option(help="YYYY-MM-DD, today when left out")] = None,
     form: Annotated[str, typer.Option("--format", help="text | json | csv | xlsx")] = "text",
     out: Annotated[Path | None, typer.Option(help="write here instead of to the screen")] = None,
-    language: Annotated[str, typer.Option(help="zh | en")] = "zh",
+    language: Language = "zh",
 ) -> None:
     """The daily report."""
     from terminal.commands.day import write_report
 
-    write_report(config, day, form, out, language)
+    write_report(config, data, day, form, out, language)
 
 
 sync_app = typer.Typer(help="The wait queue to headquarters.", rich_markup_mode=None)
@@ -150,7 +151,7 @@ def sync() -> None:
 
 
 @sync_app.command("now")
-def sync_now(config: Config, json: JSON = False) -> None:
+def sync_now(config: Config = DEFAULT_CONFIG, json: JSON = False) -> None:
     """Push what waits, now, and say how it went."""
     from terminal.commands.queue import push_now
 

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import hmac
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date
@@ -51,6 +52,7 @@ TICK_S = 1.0  # how often stale presentations and overdue authorisations are loo
 SHUTDOWN_S = 3  # open event streams are cut after this, so that a restart is quick
 LEDGER_FILE = "ledger.sqlite"
 PEOPLE_FILE = "people.toml"
+PID_FILE = "daemon.pid"  # whom `jingka sync now` signals
 PROOF_DOMAIN = b"proof:"  # so that no proof's hash equals a card's or a person's token
 
 
@@ -152,6 +154,7 @@ class Daemon:
             supervisor=self.supervisor,
             clock=self.clock,
         )
+        self._pid_file = settings.data_dir / PID_FILE
         self._loop: asyncio.AbstractEventLoop | None = None
         self.app = create_app(
             WebParts(
@@ -215,6 +218,7 @@ class Daemon:
         self._loop = asyncio.get_running_loop()
         self._loop.add_signal_handler(signal.SIGUSR1, self.agent.hurry)  # `jingka sync now`
         ticking = asyncio.create_task(self._tick())
+        self._pid_file.write_text(str(os.getpid()), encoding="ascii")
         self.supervisor.start()
         self.agent.start()
         try:
@@ -225,6 +229,7 @@ class Daemon:
             await asyncio.to_thread(self.supervisor.stop, SHUTDOWN_S)
             await asyncio.to_thread(self.agent.stop, SHUTDOWN_S)
             self._loop = None
+            self._pid_file.unlink(missing_ok=True)
             self.ledger.close()
 
     async def _tick(self) -> None:

@@ -1,7 +1,83 @@
+"""`jingka roll` and `jingka key`: the roll of members and the key that makes tokens of card numbers."""
+
+from __future__ import annotations
+
+import json as json_format
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-app = roll_app = key_app = typer.Typer()
+from terminal.commands.options import JSON
+from terminal.commands.progress import progress_bar
+
+KEY_FILE = "programme-key.toml"
+
+roll_app = typer.Typer(help="The roll of members.", no_args_is_help=True, rich_markup_mode=None)
+key_app = typer.Typer(help="The programme's key.", no_args_is_help=True, rich_markup_mode=None)
+
+Key = Annotated[
+    Path | None,
+    typer.Option("--key", help=f"the programme's key; none: {KEY_FILE} in the data directory, made when it is missing"),
+]
 
 
-@app.command()
-def x() -> None: ...
+@roll_app.callback()
+def roll() -> None:
+    """The roll of members."""
+
+
+@roll_app.command("build")
+def build(
+    cards: Annotated[Path, typer.Argument(help="CSV with the header pan,standing,class,issued,person")],
+    out: Annotated[Path, typer.Option(help="the roll to write; replaced in one step")],
+    key: Key = None,
+    json: JSON = False,
+) -> None:
+    """Make a roll from a list of card numbers; wrong lines are reported and set aside, never with the number."""
+    from terminal.membership.build import build_roll
+    from terminal.membership.card_list import REJECT_WORDS
+    from terminal.membership.token import load_programme_key
+
+    programme_key = load_programme_key(key or _default_key())
+    with progress_bar("roll") as progress:
+        done = build_roll(cards, out, programme_key, progress)
+    if json:
+        rejected = [{"line": each.line, "reason": each.reason.value} for each in done.rejected]
+        summary = {"taken": done.taken, "replaced": done.replaced, "rejected": done.rejected_count, "lines": rejected}
+        typer.echo(json_format.dumps(summary | {"revision": done.header.revision}))
+        return
+    for each in done.rejected:
+        words = REJECT_WORDS[each.reason]
+        typer.echo(f"line {each.line}: {words.text('zh')} / {words.text('en')}")
+    typer.echo(f"{done.taken} cards, {done.replaced} replaced by a later line, {done.rejected_count} lines set aside")
+
+
+@key_app.callback()
+def programme() -> None:
+    """The programme's key."""
+
+
+@key_app.command("create")
+def create(
+    out: Annotated[Path, typer.Argument(help="the key file; never overwritten")],
+    version: Annotated[int, typer.Option(min=1, help="counts up with each new key")] = 1,
+) -> None:
+    """Make a new random key. Every roll and ledger of the programme belongs to one key: keep it safe."""
+    from terminal.membership.token import create_programme_key
+
+    made = create_programme_key(out, version)
+    typer.echo(f"{out}: version {made.version}, fingerprint {made.fingerprint}")
+
+
+def _default_key() -> Path:
+    """The key in the data directory; the first command that needs one makes it, and says so."""
+    from config.settings import default_data_dir
+    from terminal.membership.token import create_programme_key
+
+    path = default_data_dir() / KEY_FILE
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        made = create_programme_key(path)
+        typer.echo(f"made a new programme key {path}, fingerprint {made.fingerprint}", err=True)
+    return path

@@ -1,0 +1,251 @@
+"""`jingka readers`, `jingka doctor`, `jingka support`: what is here, what is wrong, and what to send to support.
+
+Each probe stands alone: one that fails becomes a line with its next step, never the end of the list.
+"""
+
+from __future__ import annotations
+
+import json as json_format
+import platform
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from config.errors import JingkaError, Words
+from config.settings import TerminalSettings, load_terminal
+from terminal.commands.options import LEDGER_FILE
+from terminal.commands.people import PEOPLE_FILE
+from terminal.commands.progress import progress_bar
+
+SECRET_WORDS = ("key", "pin", "password")  # settings whose value a support dump replaces
+FREE_BYTES_MIN = 200 * 1024 * 1024  # weeks of sales; below it the doctor warns
+SERIAL_PORTS = "/dev/serial/by-id"  # names that stay when ttyUSB numbers move
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One probe's answer; `hint` is the next step when it is not ok."""
+
+    name: str
+    ok: bool
+    found: str
+    hint_zh: str = ""
+    hint_en: str = ""
+
+
+def list_readers(json: bool) -> None:
+    """The PC/SC readers and serial ports of this machine."""
+    from drivers.pcsc import list_readers as pcsc_readers
+
+    try:
+        pcsc, trouble = pcsc_readers(), ""
+    except JingkaError as error:
+        pcsc, trouble = [], f"{error.what_text('zh')} → {error.hint_text('zh')} / {error}"
+    ports = sorted(str(path) for path in Path(SERIAL_PORTS).glob("*"))
+    if json:
+        typer.echo(json_format.dumps({"pcsc": pcsc, "serial": ports, "trouble": trouble}, ensure_ascii=False))
+        return
+    for name in pcsc:
+        typer.echo(f"pcsc    {name}")
+    for port in ports:
+        typer.echo(f"serial  {port}")
+    if trouble:
+        typer.echo(f"pcsc    {trouble}")
+    if not (pcsc or ports or trouble):
+        typer.echo("没有读卡器 / no readers")
+
+
+def run_doctor(config: Path, json: bool) -> int:
+    """Check the installation; exit code 1 when anything needs a person."""
+    checks = examine(config)
+    if json:
+        typer.echo(json_format.dumps([asdict(check) for check in checks], ensure_ascii=False))
+    else:
+        for check in checks:
+            typer.echo(f"{'ok  ' if check.ok else 'FAIL'} {check.name:<12} {check.found}")
+            if not check.ok:
+                typer.echo(f"     → {check.hint_zh}\n     → {check.hint_en}")
+    return 0 if all(check.ok for check in checks) else 1
+
+
+def write_support(config: Path, out: Path | None) -> None:
+    """The dump for support, as JSON: no card numbers, no keys, no PINs."""
+    dump = {
+        "versions": {
+            "jingka-terminal": version("jingka-terminal"),
+            "python": sys.version.split()[0],
+            "sqlite": sqlite3.sqlite_version,
+            "system": platform.platform(),
+        },
+        "checks": [asdict(check) for check in examine(config)],
+        "settings": _settings_for_support(config),
+    }
+    text = json_format.dumps(dump, ensure_ascii=False, indent=2)
+    if out is None:
+        typer.echo(text)
+    else:
+        out.write_text(text + "\n", encoding="utf-8")
+
+
+def examine(config: Path) -> list[Check]:
+    """Every probe's answer; without readable settings only that one."""
+    checks: list[Check] = []
+    settings = _probe(checks, "settings", lambda: load_terminal(config), lambda _: str(config))
+    if settings is None:
+        return checks
+    probes: tuple[tuple[str, Callable[[TerminalSettings], str]], ...] = (
+        ("disk", _disk),
+        ("key", _programme_key),
+        ("roll", _roll),
+        ("book", _book),
+        ("people", _people),
+        ("ledger", _ledger),
+        ("enrolment", _enrolment),
+        ("line", _line),
+        ("readers", _readers),
+    )
+    for name, probe in probes:
+        _probe(checks, name, lambda probe=probe: probe(settings), str)  # type: ignore[misc]
+    return checks
+
+
+def _probe(checks: list[Check], name: str, work: Callable[[], Any], tell: Callable[[Any], str]) -> Any:
+    try:
+        found = work()
+    except JingkaError as error:
+        checks.append(Check(name, False, error.what_text("en"), error.hint_text("zh"), error.hint_text("en")))
+        return None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        checks.append(
+            Check(name, False, f"{reason}: {error.filename}", "请检查文件和权限", "check the file and its rights")
+        )
+        return None
+    checks.append(Check(name, True, tell(found)))
+    return found
+
+
+class DiskNearlyFull(JingkaError):
+    """Little room is left where the ledger lives."""
+
+    code = "disk-nearly-full"
+    what = Words("磁盘剩余 {free_mib} MiB", "{free_mib} MiB left on the disk")
+    hint = Words("请清理磁盘:写满后将停止售卖", "make room: a full disk stops sales")
+
+
+class LedgerNotWhole(JingkaError):
+    """The ledger's proof failed."""
+
+    code = "ledger-not-whole"
+    what = Words("账本有 {findings} 处不符", "{findings} findings in the ledger")
+    hint = Words("请执行 jingka ledger verify 并联系总部", "run jingka ledger verify and call headquarters")
+
+
+def _disk(settings: TerminalSettings) -> str:
+    from terminal.ledger.health import free_bytes
+
+    free = free_bytes(settings.data_dir)
+    if free < FREE_BYTES_MIN:
+        raise DiskNearlyFull("check disk", str(settings.data_dir), free_mib=free // 1024**2)
+    return f"{free // 1024**2} MiB free"
+
+
+def _programme_key(settings: TerminalSettings) -> str:
+    from terminal.membership.token import load_programme_key
+
+    key = load_programme_key(settings.membership.programme_key)
+    return f"version {key.version}, fingerprint {key.fingerprint}"
+
+
+def _roll(settings: TerminalSettings) -> str:
+    from terminal.membership.roll import Roll
+    from terminal.membership.token import load_programme_key
+
+    roll = Roll.open(settings.membership.roll)
+    try:
+        roll.check_key(load_programme_key(settings.membership.programme_key))
+        with progress_bar("roll") as progress:
+            roll.verify(progress)
+        return f"{roll.count} cards, revision {roll.revision[:16]}"
+    finally:
+        roll.close()
+
+
+def _book(settings: TerminalSettings) -> str:
+    from terminal.offers.book import load_book
+
+    book = load_book(settings.offers.book)
+    return f"revision {book.revision}, {len(book.offers)} offers"
+
+
+def _people(settings: TerminalSettings) -> str:
+    from terminal.serving.people import People
+
+    return f"{len(People.load(settings.data_dir / PEOPLE_FILE).names())} people"
+
+
+def _ledger(settings: TerminalSettings) -> str:
+    from terminal.ledger.verify import verify
+
+    path = settings.data_dir / LEDGER_FILE
+    if not path.exists():
+        return "none yet: the daemon makes it"
+    with progress_bar("ledger") as progress:
+        report = verify(path, progress)
+    if not report.ok:
+        raise LedgerNotWhole("verify ledger", str(path), findings=len(report.findings) + report.more)
+    return f"{report.entries} entries, whole"
+
+
+def _enrolment(settings: TerminalSettings) -> str:
+    from sync.enrolment import load_enrolment
+
+    if not settings.headquarters.url:
+        return "no headquarters set: entries stay here"
+    known = load_enrolment(settings.data_dir)
+    return f"{known.terminal} of {known.merchant}, {known.site}"
+
+
+def _line(settings: TerminalSettings) -> str:
+    import httpx
+
+    from sync.errors import LineDown
+
+    if not settings.headquarters.url:
+        return "no headquarters set"
+    started = time.monotonic()
+    try:
+        httpx.get(f"{settings.headquarters.url}/healthz", timeout=5, trust_env=False).raise_for_status()
+    except httpx.HTTPError as error:
+        raise LineDown("reach headquarters", settings.headquarters.url, reason=type(error).__name__) from error
+    return f"{settings.headquarters.url} answers in {(time.monotonic() - started) * 1000:.0f} ms"
+
+
+def _readers(settings: TerminalSettings) -> str:
+    from drivers.pcsc import list_readers as pcsc_readers
+
+    kinds = [section.kind for section in settings.readers]
+    found = pcsc_readers() if "pcsc" in kinds else []
+    return f"set: {', '.join(kinds) or 'none'}; plugged in: {', '.join(found) or '-'}"
+
+
+def _settings_for_support(config: Path) -> Any:
+    try:
+        return _without_secrets(load_terminal(config).model_dump(mode="json"))
+    except JingkaError as error:
+        return str(error)
+
+
+def _without_secrets(value: Any, name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: _without_secrets(inner, key) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(inner, name) for inner in value]
+    return "…" if any(word in name for word in SECRET_WORDS) else value
