@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sqlite3
 import statistics
 import tempfile
 import time
@@ -23,26 +22,12 @@ from terminal.ledger.clock import SystemClock
 from terminal.ledger.ledger import Ledger
 from terminal.ledger.project import Redemption
 from terminal.ledger.verify import verify
+from tests.bench.figures import heading
+from tests.bench.yardsticks import RawCommits
 from tests.fakes.sales import sale
 
 ROUNDS = 1000
 FILL_ENTRIES = 20_000  # in one transaction while the ledger is filled
-RAW_ROW_BYTES = 1300  # what an authorising entry has
-
-
-class RawCommits:
-    """The yardstick: one row of an entry's size, one durable commit, nothing else."""
-
-    def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.execute("CREATE TABLE raw (number INTEGER PRIMARY KEY, content BLOB)")
-
-    def commit(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.execute("INSERT INTO raw (content) VALUES (?)", (b"x" * RAW_ROW_BYTES,))
-        self._connection.execute("COMMIT")
 
 
 def fill(ledger: Ledger, entries: int) -> None:
@@ -99,24 +84,30 @@ def measure(ledger: Ledger, raw: RawCommits, first: int) -> None:
         print(f"  {name:24} {middle:7.3f} ms  ({cuts[0]:.3f} .. {cuts[-1]:.3f})  {middle / yardstick:5.2f} raw commits")
 
 
+def measure_all(entries: int, *, with_proof: bool) -> None:
+    """A new ledger, then one of `entries`; `with_proof` also verifies it."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "ledger.db"
+        raw = RawCommits(Path(directory) / "raw.db")
+        ledger = Ledger.open(path, "T1", SystemClock())
+        heading("ledger: a new one")
+        measure(ledger, raw, first=10**9)
+        took_ms = timed(lambda: fill(ledger, entries))
+        heading(f"ledger: {ledger.last_sequence():,} entries (filled in {took_ms / 1000:.0f} s)")
+        measure(ledger, raw, first=2 * 10**9)
+        ledger.close()
+        raw.close()
+        print(f"  opened in {timed(lambda: Ledger.open(path, 'T1', SystemClock()).close()):.1f} ms")
+        if with_proof:
+            print(f"  verified in {timed(lambda: print(verify(path))) / 1000:.0f} s")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--entries", type=int, default=1_000_000)
     parser.add_argument("--verify", action="store_true", help="also verify the filled ledger")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "ledger.db"
-        raw = RawCommits(Path(directory) / "raw.db")
-        ledger = Ledger.open(path, "T1", SystemClock())
-        print("a new ledger")
-        measure(ledger, raw, first=10**9)
-        took_ms = timed(lambda: fill(ledger, options.entries))
-        print(f"a ledger of {ledger.last_sequence()} entries (filled in {took_ms / 1000:.0f} s)")
-        measure(ledger, raw, first=2 * 10**9)
-        ledger.close()
-        print(f"  opened in {timed(lambda: Ledger.open(path, 'T1', SystemClock()).close()):.1f} ms")
-        if options.verify:
-            print(f"  verified in {timed(lambda: print(verify(path))) / 1000:.0f} s")
+    measure_all(options.entries, with_proof=options.verify)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,261 @@
+"""One terminal to be measured: its settings, key, roll, book and people in a directory, and a session at its API.
+
+A swipe reader on a pseudo-terminal that the measuring process holds; an offer of which one card may have very many, so
+that every round sells; a headquarters that does not answer, for that is when the terminal must be as quick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config.errors import Words
+from drivers.virtual.card import VirtualCard
+from drivers.virtual.pty import PtyPresenter
+from sync.enrolment import enrol
+from terminal.ledger.clock import SystemClock
+from terminal.ledger.ledger import Ledger
+from terminal.membership.build import write_roll
+from terminal.membership.card_list import RosterLine
+from terminal.membership.roll import Roll
+from terminal.membership.standing import MemberClass, Standing
+from terminal.membership.token import ProgrammeKey, create_programme_key, load_programme_key
+from terminal.serving.people import Person, Role, add_person
+from tests.bench.figures import heading
+from tests.bench.ledger_commit import fill
+from tests.bench.processes import free_port, running
+from tests.fakes.headquarters import FakeHeadquarters
+
+CARDS = 200  # of the measuring process, spread over the roll by their tokens
+TERMINAL = "till-1"
+CASHIER, PIN = "c01", "1234"
+REPLY_S_MAX = 10.0
+AWAY = "http://127.0.0.1:9"  # nobody listens on the discard port: the line is down
+TITLE = Words("测试卡", "synthetic card")
+BOOK = """
+schema = 1
+revision = 1
+tz = "Asia/Shanghai"
+[categories.film-ticket]
+name = { zh = "电影票", en = "film tickets" }
+unit = { zh = "张", en = "ticket(s)" }
+[attributes.format]
+kind = "choice"
+label = { zh = "制式", en = "format" }
+options = { 2d = { zh = "2D", en = "2D" }, 3d = { zh = "3D", en = "3D" } }
+[[offers]]
+id = "film"
+name = { zh = "十元电影票", en = "10-yuan film ticket" }
+campaign = "bench"
+where = { merchants = ["cinema"] }
+what = { categories = ["film-ticket"], none = { format = ["3d"] } }
+when = { first_day = 2012-12-25, last_day = 2099-12-31 }
+price = { kind = "fixed_unit", unit_fen = 1000 }
+limits = [
+  { id = "tickets", max = 1000000, count = "units", per = ["card"], window = "campaign", offline = "flag" },
+  { id = "purchase", max = 1000000, count = "uses", per = ["card"], window = "campaign", offline = "flag" },
+  { id = "pool", max = 1000000, count = "units", per = ["campaign"], window = "campaign", offline = "lease" },
+]
+[[merchants]]
+id = "cinema"
+name = { zh = "电影院", en = "cinema" }
+agreement = { first_day = 2012-12-01, last_day = 2099-12-31 }
+sites = [{ id = "main", name = { zh = "一号厅", en = "first hall" } }]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How full the terminal is."""
+
+    roll_cards: int
+    ledger_entries: int
+
+    def __str__(self) -> str:
+        return f"a roll of {self.roll_cards:,} cards, a ledger of {self.ledger_entries:,} entries"
+
+
+EMPTY = Load(CARDS, 0)
+
+
+def bench_card(number: int) -> VirtualCard:
+    """A synthetic member card; its check digit makes it Luhn-good (ISO/IEC 7812-1, annex B)."""
+    digits = f"62312070000{number:07d}"
+    total = sum(sum(divmod(int(digit) * (2 - at % 2), 10)) for at, digit in enumerate(reversed(digits)))
+    return VirtualCard(f"bench-{number}", title=TITLE, digits=digits + str(-total % 10), service_code="220")
+
+
+def prepare(root: Path, cache: Path, load: Load, device: str) -> tuple[Path, int]:
+    """Write everything the terminal needs; its settings file and its port. Large files come from `cache`."""
+    data = root / "terminal"
+    data.mkdir(mode=0o700)
+    key_path, roll_path = _roll(cache, load.roll_cards)
+    if load.ledger_entries:
+        for part in _ledger(cache, load.ledger_entries).iterdir():
+            shutil.copy2(part, data / part.name)
+    (root / "book.toml").write_text(BOOK, encoding="utf-8")
+    add_person(data / "people.toml", Person(CASHIER, "王芳", Role.CASHIER), PIN)
+    headquarters = FakeHeadquarters()
+    enrol(AWAY, headquarters.issue_code(TERMINAL, "cinema", "main"), data, headquarters.transport())
+    port = free_port()
+    settings = root / "terminal.toml"
+    settings.write_text(
+        f"""data_dir = "terminal"
+readers = [{{ kind = "serial", device = "{device}" }}]
+[terminal]
+merchant = "cinema"
+site = "main"
+name = "{TERMINAL}"
+port = {port}
+[membership]
+roll = "{roll_path}"
+programme_key = "{key_path}"
+issuers = [{{ name = "北京银行", low = "623120", high = "623120" }}]
+[offers]
+book = "book.toml"
+slices = {{ "film/pool" = 1000000 }}
+[counter]
+presentation_s = 3600
+[log]
+level = "error"
+[headquarters]
+url = "{AWAY}"
+""",
+        encoding="utf-8",
+    )
+    return settings, port
+
+
+def command(settings: Path) -> list[str]:
+    """How the terminal is started."""
+    return [sys.executable, "-m", "terminal.cli", "run", "--config", str(settings)]
+
+
+def _roll(cache: Path, cards: int) -> tuple[Path, Path]:
+    """Key and roll; built once for each size. Tokens of nobody fill the roll up."""
+    key_path, roll_path = cache / "programme-key.toml", cache / f"roll-{cards}.bin"
+    key = load_programme_key(key_path) if key_path.exists() else create_programme_key(key_path)
+    if not roll_path.exists():
+        if cards > CARDS:
+            heading(f"building a roll of {cards:,} cards in {cache}")
+        write_roll(_roster(cards, key), roll_path, key)
+    with contextlib.closing(Roll.open(roll_path)) as roll:
+        assert roll.count == cards
+    return key_path, roll_path
+
+
+def _roster(cards: int, key: ProgrammeKey) -> Iterator[RosterLine]:
+    for number in range(CARDS):
+        yield RosterLine.of(bench_card(number).pan, key, person=f"bench-{number}")
+    for number in range(CARDS, cards):
+        token = f"v{key.version}:{hashlib.sha256(number.to_bytes(8, 'big')).hexdigest()}"
+        yield RosterLine(token, Standing.ACTIVE, MemberClass.ORDINARY, None, token)
+
+
+def _ledger(cache: Path, entries: int) -> Path:
+    """A directory that holds a closed ledger; filled once for each size."""
+    directory = cache / f"ledger-{entries}"
+    if not directory.exists():
+        heading(f"filling a ledger with {entries:,} entries in {cache}")
+        draft = directory.with_suffix(".draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir()
+        with contextlib.closing(Ledger.open(draft / "ledger.sqlite", TERMINAL, SystemClock())) as ledger:
+            fill(ledger, entries)
+        draft.rename(directory)
+    return directory
+
+
+class Till:
+    """A signed-in program at the terminal's API, on one kept-alive connection."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REPLY_S_MAX)
+        self._headers = {"Content-Type": "application/json"}
+        self._connection.connect()
+        self.post("/api/v1/session", {"cashier": CASHIER, "pin": PIN})
+
+    def post(self, path: str, message: Mapping[str, Any]) -> Any:
+        """The answer's JSON; anything but 2xx ends the measurement."""
+        self._connection.request("POST", path, json.dumps(message), self._headers)
+        return self._answer(path)
+
+    def get(self, path: str) -> Any:
+        """The answer's JSON."""
+        self._connection.request("GET", path, headers=self._headers)
+        return self._answer(path)
+
+    def _answer(self, path: str) -> Any:
+        response = self._connection.getresponse()
+        content = response.read()
+        if response.status // 100 != 2:
+            raise SystemExit(f"{path}: {response.status} {content.decode()}")
+        if cookie := response.headers["Set-Cookie"]:
+            self._headers["Cookie"] = cookie.split(";")[0]
+        return json.loads(content) if content else None
+
+    @contextlib.contextmanager
+    def events(self) -> Iterator[EventStream]:
+        """The live events, as a page hears them."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=REPLY_S_MAX)
+        try:
+            connection.request("GET", "/api/v1/events", headers=self._headers)
+            yield EventStream(connection.getresponse())
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+
+
+class EventStream:
+    """Server-sent events off one response."""
+
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        assert response.status == 200, response.status
+        self._response = response
+
+    def next(self, name: str) -> tuple[int, Any]:
+        """Skip to the next event of this name: (monotonic ns of its last byte, its data)."""
+        event = ""
+        while row := self._response.readline().decode():
+            if row.startswith("event: "):
+                event = row[7:].strip()
+            elif row.startswith("data: ") and event == name:
+                return time.monotonic_ns(), json.loads(row[6:])
+        raise SystemExit("the event stream ended")
+
+
+@contextlib.contextmanager
+def measured_terminal(root: Path, cache: Path, load: Load) -> Iterator[tuple[PtyPresenter, Till]]:
+    """A running terminal: the reader to swipe cards through, and a signed-in till."""
+    reader = PtyPresenter()
+    try:
+        settings, port = prepare(root, cache, load, str(reader.device))
+        with running(command(settings), port):
+            till = Till(port)
+            _wait_reader(till)
+            try:
+                yield reader, till
+            finally:
+                till.close()
+    finally:
+        reader.unplug()
+
+
+def _wait_reader(till: Till) -> None:
+    deadline = time.monotonic() + REPLY_S_MAX
+    while till.get("/healthz")["readers"][0]["state"] != "ready":
+        assert time.monotonic() < deadline, "the reader is not ready"
+        time.sleep(0.02)
