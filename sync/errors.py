@@ -14,7 +14,7 @@ class SyncError(JingkaError):
 
     code = "sync"
     what = Words("与总部的数据同步出错", "talking with headquarters failed")
-    hint = Words("销售可以继续; 如一直不恢复请联系技术支持", "selling goes on; call support if this stays")
+    hint = Words("销售可以继续；如一直不恢复请联系技术支持", "selling goes on; call support if this stays")
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------
@@ -25,7 +25,7 @@ class MessageMalformed(SyncError):
 
     code = "message-malformed"
     retry = Retry.PARK
-    what = Words("报文格式不对: {reason}", "the message is malformed: {reason}")
+    what = Words("报文格式不对：{reason}", "the message is malformed: {reason}")
     hint = Words("请检查终端与总部的软件版本", "check the versions of the terminal and of headquarters")
 
 
@@ -43,7 +43,7 @@ class EncodingUnknown(SyncError):
 
     code = "encoding-unknown"
     retry = Retry.PARK
-    what = Words("不支持的压缩方式: {encoding}", "the content encoding {encoding} is not known here")
+    what = Words("不支持的压缩方式：{encoding}", "the content encoding {encoding} is not known here")
     hint = Words("请检查终端与总部的软件版本", "check the versions of the terminal and of headquarters")
 
 
@@ -63,9 +63,9 @@ class KeyExposed(SyncError):
 
     code = "key-exposed"
     what = Words(
-        "密钥文件{subject}可被他人读取(权限{mode})", "the key file {subject} is readable by others (mode {mode})"
+        "密钥文件{subject}可被他人读取（权限{mode}）", "the key file {subject} is readable by others (mode {mode})"
     )
-    hint = Words("请执行: chmod 600 {subject}", "run: chmod 600 {subject}")
+    hint = Words("请执行：chmod 600 {subject}", "run: chmod 600 {subject}")
 
 
 class KeyDamaged(SyncError):
@@ -73,7 +73,7 @@ class KeyDamaged(SyncError):
 
     code = "key-damaged"
     what = Words("密钥文件{subject}已损坏", "the key file {subject} is damaged")
-    hint = Words("请从备份恢复, 或向总部申请重新登记", "restore it, or ask headquarters to enrol this terminal anew")
+    hint = Words("请从备份恢复，或向总部申请重新登记", "restore it, or ask headquarters to enrol this terminal anew")
 
 
 class KeyExists(SyncError):
@@ -81,7 +81,7 @@ class KeyExists(SyncError):
 
     code = "key-exists"
     what = Words("密钥文件{subject}已存在", "the key file {subject} exists already")
-    hint = Words("请使用现有密钥, 不要覆盖", "use it; a key is never overwritten")
+    hint = Words("请使用现有密钥，不要覆盖", "use it; a key is never overwritten")
 
 
 class SignatureMissing(SyncError):
@@ -96,9 +96,9 @@ class SignatureInvalid(SyncError):
     """A signature that does not hold: another key, or a message changed on its way."""
 
     code = "signature-invalid"
-    what = Words("签名不符: {reason}", "the signature does not hold: {reason}")
+    what = Words("签名不符：{reason}", "the signature does not hold: {reason}")
     hint = Words(
-        "请检查网络代理是否改动了请求, 或重新登记本机", "check for a proxy that rewrites requests, or enrol anew"
+        "请检查网络代理是否改动了请求，或重新登记本机", "check for a proxy that rewrites requests, or enrol anew"
     )
 
 
@@ -117,7 +117,7 @@ class TerminalRevoked(SyncError):
     code = "terminal-revoked"
     retry = Retry.RETRY  # headquarters may put it right; nobody need touch the terminal
     what = Words("终端{subject}已被总部停用", "headquarters has revoked the terminal {subject}")
-    hint = Words("请联系总部; 本机记录保留, 不要删除", "call headquarters; keep this machine's records")
+    hint = Words("请联系总部；本机记录保留，不要删除", "call headquarters; keep this machine's records")
 
 
 class ClockSkewed(SyncError):
@@ -125,7 +125,7 @@ class ClockSkewed(SyncError):
 
     code = "clock-skewed"
     retry = Retry.RETRY
-    what = Words("时钟相差{skew_s}秒, 超过{window_s}秒", "the clocks differ by {skew_s} s, more than {window_s} s")
+    what = Words("时钟相差{skew_s}秒，超过{window_s}秒", "the clocks differ by {skew_s} s, more than {window_s} s")
     hint = Words("请校准本机时间", "set this machine's clock")
 
 
@@ -164,7 +164,7 @@ class LineDown(SyncError):
     code = "line-down"
     retry = Retry.RETRY
     what = Words("连不上总部", "headquarters cannot be reached")
-    hint = Words("销售可以继续, 恢复后自动补传; 请检查网线和路由器", "selling goes on; check the cable and the router")
+    hint = Words("销售可以继续，恢复后自动补传；请检查网线和路由器", "selling goes on; check the cable and the router")
 
 
 class HeadquartersBusy(SyncError):
@@ -172,7 +172,7 @@ class HeadquartersBusy(SyncError):
 
     code = "headquarters-busy"
     retry = Retry.RETRY
-    what = Words("总部繁忙, {wait_s}秒后重试", "headquarters is busy, trying again in {wait_s} s")
+    what = Words("总部繁忙，{wait_s}秒后重试", "headquarters is busy, trying again in {wait_s} s")
     hint = Words("无需处理", "nothing to do")
 
 
@@ -181,8 +181,8 @@ class HeadquartersFailing(SyncError):
 
     code = "headquarters-failing"
     retry = Retry.RETRY
-    what = Words("总部服务异常({status})", "headquarters answers with an error ({status})")
-    hint = Words("销售可以继续, 恢复后自动补传", "selling goes on; it will be tried again by itself")
+    what = Words("总部服务异常（{status}）", "headquarters answers with an error ({status})")
+    hint = Words("销售可以继续，恢复后自动补传", "selling goes on; it will be tried again by itself")
 
 
 class HeadquartersRefused(SyncError):
@@ -190,7 +190,7 @@ class HeadquartersRefused(SyncError):
 
     code = "headquarters-refused"
     retry = Retry.RETRY
-    what = Words("总部拒绝了请求({status} {problem})", "headquarters refused the request ({status} {problem})")
+    what = Words("总部拒绝了请求（{status} {problem}）", "headquarters refused the request ({status} {problem})")
     hint = Words("请检查终端与总部的软件版本", "check the versions of the terminal and of headquarters")
 
 
@@ -199,7 +199,7 @@ class TerminalRefused(SyncError):
 
     code = "terminal-refused"
     retry = Retry.RETRY
-    what = Words("总部不接受本机身份({problem})", "headquarters does not accept this terminal ({problem})")
+    what = Words("总部不接受本机身份（{problem}）", "headquarters does not accept this terminal ({problem})")
     hint = Words("请联系总部核对本机登记", "ask headquarters to check this terminal's enrolment")
 
 
@@ -208,8 +208,8 @@ class AnswerUnverified(SyncError):
 
     code = "answer-unverified"
     retry = Retry.RETRY
-    what = Words("收到的回复不是总部签发的: {reason}", "the answer is not provably from headquarters: {reason}")
-    hint = Words("请检查网络(需要网页登录的热点、代理)", "check the network (a hotspot's sign-in page, a proxy)")
+    what = Words("收到的回复不是总部签发的：{reason}", "the answer is not provably from headquarters: {reason}")
+    hint = Words("请检查网络（需要网页登录的热点、代理）", "check the network (a hotspot's sign-in page, a proxy)")
 
 
 class ChainForked(SyncError):
@@ -219,7 +219,7 @@ class ChainForked(SyncError):
     what = Words(
         "本机账本与总部记录在第{sequence}条分叉", "this ledger and headquarters' records part at entry {sequence}"
     )
-    hint = Words("请停止使用并联系总部; 不要删除数据", "stop using this terminal and call headquarters; delete nothing")
+    hint = Words("请停止使用并联系总部；不要删除数据", "stop using this terminal and call headquarters; delete nothing")
 
 
 class SequenceGap(SyncError):
@@ -229,7 +229,7 @@ class SequenceGap(SyncError):
     retry = Retry.RETRY
     what = Words("总部缺少第{expected}条之前的记录", "headquarters lacks entries from {expected} on")
     hint = Words(
-        "会自动补传; 如一直不恢复请联系技术支持", "they are sent again by themselves; call support if this stays"
+        "会自动补传；如一直不恢复请联系技术支持", "they are sent again by themselves; call support if this stays"
     )
 
 
@@ -250,7 +250,7 @@ class CodeMistyped(SyncError):
     code = "code-mistyped"
     what = Words("登记码输入有误", "the enrolment code is mistyped")
     hint = Words(
-        "请逐组核对后重新输入, 共{groups}组、每组4个字符", "compare it group by group: {groups} groups of 4 characters"
+        "请逐组核对后重新输入，共{groups}组、每组4个字符", "compare it group by group: {groups} groups of 4 characters"
     )
 
 
@@ -267,7 +267,7 @@ class HeadquartersUntrusted(SyncError):
 
     code = "headquarters-untrusted"
     what = Words("{subject}不是发出登记码的总部", "{subject} is not the headquarters that issued the code")
-    hint = Words("请核对总部地址和登记码, 并向总部报告", "check the address and the code, and tell headquarters")
+    hint = Words("请核对总部地址和登记码，并向总部报告", "check the address and the code, and tell headquarters")
 
 
 class NotEnrolled(SyncError):
@@ -282,8 +282,8 @@ class EnrolmentDamaged(SyncError):
     """The enrolment file cannot be read."""
 
     code = "enrolment-damaged"
-    what = Words("登记文件{subject}已损坏: {reason}", "the enrolment file {subject} is damaged: {reason}")
-    hint = Words("请从备份恢复, 或向总部申请重新登记", "restore it, or ask headquarters to enrol this terminal anew")
+    what = Words("登记文件{subject}已损坏：{reason}", "the enrolment file {subject} is damaged: {reason}")
+    hint = Words("请从备份恢复，或向总部申请重新登记", "restore it, or ask headquarters to enrol this terminal anew")
 
 
 class AlreadyEnrolled(SyncError):
@@ -291,14 +291,14 @@ class AlreadyEnrolled(SyncError):
 
     code = "already-enrolled"
     what = Words("本机已登记为终端{terminal}", "this is already the terminal {terminal}")
-    hint = Words("如需更换, 请使用新的数据目录", "use a new data directory for another terminal")
+    hint = Words("如需更换，请使用新的数据目录", "use a new data directory for another terminal")
 
 
 class AgentFailed(SyncError):
     """The agent's own program failed; what exactly is in the log."""
 
     code = "agent-failed"
-    what = Words("同步程序出错并已停止({reason})", "the sync agent failed and has stopped ({reason})")
+    what = Words("同步程序出错并已停止（{reason}）", "the sync agent failed and has stopped ({reason})")
     hint = Words(
-        "销售可以继续; 请重启本程序, 并把日志交给技术支持", "selling goes on; restart, and give support the log"
+        "销售可以继续；请重启本程序，并把日志交给技术支持", "selling goes on; restart, and give support the log"
     )

@@ -149,7 +149,10 @@ class Upload:
             if messages and size > BATCH_BYTES_MAX:
                 break
             messages.append(EntryMessage(sequence=number, hash=entry.hash, body=entry.canonical.decode()))
-        return EntryBatch(terminal=self._enrolment.terminal, entries=tuple(messages))
+        left = max(0, self._outbox.last_sequence() - after - len(messages))
+        return EntryBatch(
+            terminal=self._enrolment.terminal, entries=tuple(messages), waiting=left, skew_ms=self._clock.skew_ms
+        )
 
     def _exchange(self, batch: EntryBatch) -> Exchange:
         """The batch sent; once more with headquarters' time when only our clock was wrong."""

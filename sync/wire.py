@@ -35,6 +35,8 @@ BODY_BYTES_MAX: Final = 4 * 1024 * 1024
 ANSWER_BYTES_MAX: Final = 256 * 1024
 
 SEQUENCE_MAX: Final = 2**63 - 1  # a BIGINT at headquarters
+COUNT_MAX: Final = 2**31 - 1  # an INTEGER at headquarters; a till makes that many entries in a thousand years
+SKEW_MS_MAX: Final = 10**14  # three thousand years: any clock a PC can show
 _GZIP_LEVEL: Final = 6  # zlib's own default: level 9 costs three times the time for one percent
 _GZIP_WBITS: Final = 31  # zlib: gzip framing only
 
@@ -112,10 +114,16 @@ class EntryMessage(Request):
 
 
 class EntryBatch(Request):
-    """Entries in sequence without a hole; an empty batch asks only for the watermark (the heartbeat)."""
+    """Entries in sequence without a hole; an empty batch asks only for the watermark (the heartbeat).
+
+    `waiting`: how many the terminal still has after these; `skew_ms`: its wall clock minus headquarters', as far as it
+    knows (its signatures are dated by headquarters' time, so they do not show it). Both only inform.
+    """
 
     terminal: TerminalId
     entries: Annotated[tuple[EntryMessage, ...], Bounded(max_length=BATCH_ENTRIES_MAX)]
+    waiting: Annotated[int, Bounded(ge=0, le=COUNT_MAX)] | None = None
+    skew_ms: Annotated[int, Bounded(ge=-SKEW_MS_MAX, le=SKEW_MS_MAX)] | None = None
 
     @model_validator(mode="after")
     def _follow_on(self) -> Self:

@@ -21,9 +21,9 @@ class StorageUnavailable(HeadquartersError):
 
     code = "storage-unavailable"
     retry = Retry.RETRY
-    what = Words("数据库暂时不可用: {reason}", "the database is not available: {reason}")
+    what = Words("数据库暂时不可用：{reason}", "the database is not available: {reason}")
     hint = Words(
-        "会自动重试; 如一直不恢复请检查数据库", "it is tried again by itself; look at the database if it stays"
+        "会自动重试；如一直不恢复请检查数据库", "it is tried again by itself; look at the database if it stays"
     )
 
 
@@ -32,7 +32,7 @@ class StorageNewer(HeadquartersError):
 
     code = "storage-newer"
     what = Words(
-        "数据库的版本({found})比本软件({known})新", "the database ({found}) is newer than this software ({known})"
+        "数据库的版本（{found}）比本软件（{known}）新", "the database ({found}) is newer than this software ({known})"
     )
     hint = Words("请升级总部软件", "upgrade headquarters' software")
 
@@ -41,7 +41,7 @@ class StorageUnsupported(HeadquartersError):
     """A database URL of another kind."""
 
     code = "storage-unsupported"
-    what = Words("不支持的数据库: {subject}", "this kind of database is not supported: {subject}")
+    what = Words("不支持的数据库：{subject}", "this kind of database is not supported: {subject}")
     hint = Words("请使用 sqlite 或 postgresql 地址", "use a sqlite or postgresql URL")
 
 
@@ -68,7 +68,7 @@ class TooManyAttempts(HeadquartersError):
 
     code = "too-many-attempts"
     retry = Retry.RETRY
-    what = Words("尝试次数过多, 请{wait_s}秒后再试", "too many attempts; try again in {wait_s} s")
+    what = Words("尝试次数过多，请{wait_s}秒后再试", "too many attempts; try again in {wait_s} s")
     hint = Words("请核对后再输入", "compare what you type with what you were given")
 
 

@@ -73,12 +73,14 @@ Outcome = Taken | Missing | Forked | Revoked
 def ingest(connection: Connection, batch: EntryBatch, *, now: datetime, skew_ms: int | None = None) -> Outcome:
     """Take `batch` of a terminal that is known, in the write transaction of `connection`.
 
-    `now` is headquarters' clock, `skew_ms` the terminal's clock minus ours as the request showed it.
+    `now` is headquarters' clock, `skew_ms` the terminal's clock minus ours as the request showed it; what the batch
+    itself says of its clock is nearer the truth.
     """
     terminal = _lock(connection, batch.terminal)
     if terminal["state"] == TerminalState.REVOKED:
         return Revoked()
-    contact: dict[str, Any] = {"last_contact": now, "skew_ms": skew_ms}
+    told_skew_ms = skew_ms if batch.skew_ms is None else batch.skew_ms
+    contact: dict[str, Any] = {"last_contact": now, "skew_ms": told_skew_ms, "waiting": batch.waiting}
     outcome = _take(connection, terminal, batch, now, contact)
     connection.execute(update(terminals).where(terminals.c.id == batch.terminal).values(contact))
     return outcome

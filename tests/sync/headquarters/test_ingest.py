@@ -45,6 +45,12 @@ def test_a_redemption_arrives_with_its_day_and_its_arrival(storage: Storage, led
     assert stored_bodies(storage) == [message.body.encode() for message in ledger.messages]
 
 
+def test_what_the_terminal_says_of_its_queue_and_clock_is_kept(storage: Storage, ledger: WrittenLedger) -> None:
+    ledger.authorise(1)
+    push(storage, ledger.batch().model_copy(update={"waiting": 41, "skew_ms": -90_000}))
+    assert (terminal_row(storage).waiting, terminal_row(storage).skew_ms) == (41, -90_000)
+
+
 def test_steps_in_later_batches_move_the_redemption_on(storage: Storage, ledger: WrittenLedger) -> None:
     ledger.authorise(1)
     push(storage, ledger.batch())
