@@ -28,6 +28,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
+import uuid_utils
 
 from config.settings import ENV_PREFIX, load_hq
 from sync.enrolment import enrol
@@ -44,6 +45,9 @@ HEARTBEAT_S = "0.3"  # a tenth of the default, so that tests see a line come and
 PORTS = range(20_000, 32_000)  # below the range from which the kernel gives ports to outgoing connections
 PORT_TRIES = 200
 
+FILM_LIST_FEN = 8000  # what the sample cinema asks for one ticket without a card
+POS_REFERENCE = "000012345678"
+
 Found = TypeVar("Found")
 
 
@@ -56,14 +60,15 @@ class Service:
     port: int
     log: Path
     environment: dict[str, str]
+    front_port: int = 0  # where clients reach it, when something stands in between
     prefix: tuple[str, ...] = ()  # what to run it under, for instance ("prlimit", "--fsize=200000")
     starts: int = 0
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
-        """Where it answers."""
-        return f"http://{LOOPBACK}:{self.port}"
+        """Where clients reach it."""
+        return f"http://{LOOPBACK}:{self.front_port or self.port}"
 
     @property
     def running(self) -> bool:
@@ -277,6 +282,35 @@ class Installation:
 
         return eventually(found, "a card is presented")
 
+    def quote(self, presentation: Mapping[str, Any], tickets: int, film_format: str = "2d") -> httpx.Response:
+        """Ask the price of `tickets` winter film tickets for the card presented."""
+        line = {
+            "category": "film-ticket",
+            "quantity": tickets,
+            "list_price": FILM_LIST_FEN,
+            "attributes": {"format": film_format},
+        }
+        wanted = {"presentation": presentation["id"], "offer": "winter-film", "lines": [line]}
+        return self.cashier.post("/api/v1/quotes", json=wanted)
+
+    def redeem(self, quote: str, redemption: str = "") -> httpx.Response:
+        """Make a quote durable under `redemption`, or under a fresh id."""
+        return self.cashier.post("/api/v1/redemptions", json={"id": redemption or new_id(), "quote": quote})
+
+    def complete(self, redemption: str, pos_reference: str = POS_REFERENCE) -> httpx.Response:
+        """The bank's POS took the money."""
+        return self.cashier.post(f"/api/v1/redemptions/{redemption}/complete", json={"pos_reference": pos_reference})
+
+    def buy(self, presentation: Mapping[str, Any], tickets: int) -> dict[str, Any]:
+        """A whole sale: quote, redemption, completion; returns the completed redemption."""
+        quoted = self.quote(presentation, tickets)
+        assert quoted.status_code == 200, quoted.text
+        redeemed = self.redeem(quoted.json()["quote"])
+        assert redeemed.status_code == 201, redeemed.text
+        done = self.complete(redeemed.json()["id"])
+        assert done.status_code == 200, done.text
+        return dict(done.json())
+
     def health(self) -> dict[str, Any]:
         """The terminal's `/healthz`."""
         answer = self.terminal.healthz()
@@ -305,6 +339,11 @@ def eventually(look: Callable[[], Found | None], what: str, wait_s: float = EVEN
             return found
         assert time.monotonic() < deadline, f"not within {wait_s:.0f} s: {what}"
         time.sleep(POLL_S)
+
+
+def new_id() -> str:
+    """A redemption's id, minted when a sale opens."""
+    return str(uuid_utils.uuid7())
 
 
 def free_port() -> int:
