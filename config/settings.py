@@ -28,7 +28,7 @@ class SettingsInvalid(JingkaError):
 
     code = "settings-invalid"
     retry = Retry.STOP
-    what = Words("设置有误:{subject}:{reason}", "the settings are wrong: {subject}: {reason}")
+    what = Words("设置有误：{subject}：{reason}", "the settings are wrong: {subject}: {reason}")
     hint = Words("{suggestion}", "{suggestion}")
 
 
@@ -37,16 +37,16 @@ class SettingsMissing(JingkaError):
 
     code = "settings-missing"
     retry = Retry.STOP
-    what = Words("读不到设置文件 {subject}:{reason}", "the settings file {subject} cannot be read: {reason}")
+    what = Words("读不到设置文件 {subject}：{reason}", "the settings file {subject} cannot be read: {reason}")
     hint = Words(
-        "用 --config 指定设置文件,样例见 config/examples", "name it with --config; examples are in config/examples"
+        "用 --config 指定设置文件，样例见 config/examples", "name it with --config; examples are in config/examples"
     )
 
 
 class Section(BaseModel):
-    """One table of the file: every key known, nothing changes after loading."""
+    """One table of the file: every key known, nothing changes after loading. Built with the whole, not one by one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class TerminalSection(Section):

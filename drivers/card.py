@@ -33,7 +33,7 @@ class NotACard(CardError):
     """Bytes that are no payment card at all: a transit card, noise, a door badge."""
 
     code = "not-a-card"
-    what = Words("这不是银行卡({reason})", "this is not a bank card ({reason})")
+    what = Words("这不是银行卡（{reason}）", "this is not a bank card ({reason})")
     hint = Words("请使用京卡·互助服务卡", "use the 京卡·互助服务卡")
 
 
@@ -41,8 +41,8 @@ class MalformedCard(CardError):
     """A payment card whose data break the standard: cut off, over-long, contradictory, wrong check digit."""
 
     code = "card-malformed"
-    what = Words("卡片数据有误({reason})", "the card's data are faulty ({reason})")
-    hint = Words("请重刷一次;仍失败请换用另一读卡方式", "try once more; then try the chip or the stripe instead")
+    what = Words("卡片数据有误（{reason}）", "the card's data are faulty ({reason})")
+    hint = Words("请重刷一次；仍失败请换用另一读卡方式", "try once more; then try the chip or the stripe instead")
 
 
 class CardRemoved(CardError):
@@ -50,15 +50,15 @@ class CardRemoved(CardError):
 
     code = "card-removed"
     what = Words("卡片过早移开", "the card was removed too early")
-    hint = Words("请再次放卡,听到提示音后再取", "present it again and wait for the answer")
+    hint = Words("请再次放卡，听到提示音后再取", "present it again and wait for the answer")
 
 
 class CardRefused(CardError):
     """The card itself refuses: blocked application or card."""
 
     code = "card-refused"
-    what = Words("卡片拒绝读取(状态字 {status_word})", "the card refuses to be read (status word {status_word})")
-    hint = Words("卡片可能已被银行锁定,请持卡人联系发卡行", "the bank may have blocked it: the holder should call")
+    what = Words("卡片拒绝读取（状态字 {status_word}）", "the card refuses to be read (status word {status_word})")
+    hint = Words("卡片可能已被银行锁定，请持卡人联系发卡行", "the bank may have blocked it: the holder should call")
 
 
 class ReaderError(JingkaError):
@@ -66,7 +66,7 @@ class ReaderError(JingkaError):
 
     code = "reader-error"
     retry = Retry.RETRY
-    what = Words("读卡器故障({reason})", "the reader failed ({reason})")
+    what = Words("读卡器故障（{reason}）", "the reader failed ({reason})")
     hint = Words("请拔下读卡器重新插上", "unplug the reader and plug it in again")
 
 
@@ -83,7 +83,9 @@ class ReaderServiceDown(ReaderError):
 
     code = "reader-service-down"
     what = Words("智能卡服务未运行", "the smart-card service is not running")
-    hint = Words("系统会自动重试;持续不恢复请执行 systemctl restart pcscd", "it is retried; if it stays, restart pcscd")
+    hint = Words(
+        "系统会自动重试；持续不恢复请执行 systemctl restart pcscd", "it is retried; if it stays, restart pcscd"
+    )
 
 
 class ReaderForbidden(ReaderError):
@@ -99,15 +101,15 @@ class ReaderBusy(ReaderError):
 
     code = "reader-busy"
     what = Words("读卡器被其他程序占用", "another program is using the reader")
-    hint = Words("请关闭其他使用读卡器的程序(如 scdaemon)", "close the other program (for example scdaemon)")
+    hint = Words("请关闭其他使用读卡器的程序（如 scdaemon）", "close the other program (for example scdaemon)")
 
 
 class ReaderNoise(ReaderError):
     """Bytes that fit no frame: wrong baud rate, wrong frame setting, a bad cable."""
 
     code = "reader-noise"
-    what = Words("读卡器数据无法识别({reason})", "the reader's bytes make no sense ({reason})")
-    hint = Words("请重刷;若一直如此,请检查波特率和帧格式设置", "swipe again; then check baud rate and frame kind")
+    what = Words("读卡器数据无法识别（{reason}）", "the reader's bytes make no sense ({reason})")
+    hint = Words("请重刷；若一直如此，请检查波特率和帧格式设置", "swipe again; then check baud rate and frame kind")
 
 
 def luhn_valid(digits: str) -> bool:

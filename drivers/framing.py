@@ -30,7 +30,8 @@ class FrameUnreadable(ReaderNoise):
     code = "frame-unreadable"
     what = Words("读卡器送来乱码", "the reader's bytes are garbled")
     hint = Words(
-        "请重刷;若一直乱码,请检查波特率、校验位和帧格式设置", "swipe again; if it persists check baud, parity and frame"
+        "请重刷；若一直乱码，请检查波特率、校验位和帧格式设置",
+        "swipe again; if it persists check baud, parity and frame",
     )
 
 
@@ -40,7 +41,7 @@ class FrameCutOff(ReaderNoise):
     code = "frame-cut-off"
     what = Words("读卡器数据中断", "the reader stopped in the middle of a card")
     hint = Words(
-        "请重刷;若一直如此,请检查连线、波特率和帧格式设置", "swipe again; if it persists check cable, baud and frame"
+        "请重刷；若一直如此，请检查连线、波特率和帧格式设置", "swipe again; if it persists check cable, baud and frame"
     )
 
 
@@ -49,7 +50,7 @@ class FrameTooLong(ReaderNoise):
 
     code = "frame-too-long"
     what = Words("读卡器数据超过 {bytes_max} 字节仍未结束", "no end of frame within {bytes_max} bytes")
-    hint = Words("请重刷;若一直如此,请检查帧格式设置", "swipe again; if it persists check the frame kind")
+    hint = Words("请重刷；若一直如此，请检查帧格式设置", "swipe again; if it persists check the frame kind")
 
 
 class FrameCheckFailed(ReaderNoise):
@@ -57,7 +58,7 @@ class FrameCheckFailed(ReaderNoise):
 
     code = "frame-check-failed"
     what = Words("读卡器数据校验不符", "the reader's check byte does not fit its data")
-    hint = Words("请重刷;若一直如此,请检查读卡器连线", "swipe again; if it persists check the cable")
+    hint = Words("请重刷；若一直如此，请检查读卡器连线", "swipe again; if it persists check the cable")
 
 
 class FrameUnknown(ReaderError):
@@ -66,7 +67,7 @@ class FrameUnknown(ReaderError):
     code = "frame-unknown"
     retry = Retry.STOP
     what = Words("没有名为 {subject} 的帧格式", "there is no frame kind {subject}")
-    hint = Words("请在设置中改为:{known}", "set it to one of: {known}")
+    hint = Words("请在设置中改为：{known}", "set it to one of: {known}")
 
 
 @dataclass(frozen=True, slots=True, repr=False)

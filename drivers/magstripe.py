@@ -38,14 +38,14 @@ class StripeUnread(MalformedCard):
 
     code = "stripe-unread"
     what = Words("磁条没有读清", "the stripe was not read cleanly")
-    hint = Words("请匀速重刷一次;仍失败请改用芯片", "swipe once more at an even speed; then try the chip")
+    hint = Words("请匀速重刷一次；仍失败请改用芯片", "swipe once more at an even speed; then try the chip")
 
 
 class WrongTrack(MalformedCard):
     """The reader sent another track than track 2: it is set up wrongly."""
 
     code = "wrong-track"
-    what = Words("读卡器送来的是第 {track} 磁道,不是第 2 磁道", "the reader sent track {track} instead of track 2")
+    what = Words("读卡器送来的是第 {track} 磁道，不是第 2 磁道", "the reader sent track {track} instead of track 2")
     hint = Words("请技术人员把读卡器设为只送第 2 磁道", "ask support to set the reader to send track 2 only")
 
 

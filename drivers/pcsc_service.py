@@ -73,7 +73,7 @@ class CardSilent(CardError):
 
     code = "card-silent"
     what = Words("卡片无应答", "the card does not answer")
-    hint = Words("请检查插卡方向(芯片朝上、朝里)后重新插卡", "check which way round the card is and insert it again")
+    hint = Words("请检查插卡方向（芯片朝上、朝里）后重新插卡", "check which way round the card is and insert it again")
 
 
 class CardReset(ReaderError):

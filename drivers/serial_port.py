@@ -43,7 +43,9 @@ class PortSettingsRefused(ReaderError):
     """The device does not take the settings, or is no serial port at all."""
 
     code = "port-settings-refused"
-    what = Words("串口 {subject} 不接受所设参数({settings})", "port {subject} does not take its settings ({settings})")
+    what = Words(
+        "串口 {subject} 不接受所设参数（{settings}）", "port {subject} does not take its settings ({settings})"
+    )
     hint = Words("请检查设备路径、波特率、数据位和校验位设置", "check the device path, baud rate, byte size and parity")
 
 

@@ -25,9 +25,9 @@ class ReaderCrashed(ReaderError):
     """A reader's code ended in a way it must not: a defect, told and started again."""
 
     code = "reader-crashed"
-    what = Words("读卡程序异常({fault},{place})", "the reader's program failed ({fault}, {place})")
+    what = Words("读卡程序异常（{fault}，{place}）", "the reader's program failed ({fault}, {place})")
     hint = Words(
-        "系统会自动重启读卡程序;若反复出现请联系技术支持", "it is started again; call support if it keeps coming back"
+        "系统会自动重启读卡程序；若反复出现请联系技术支持", "it is started again; call support if it keeps coming back"
     )
 
 

@@ -154,7 +154,7 @@ class AddressInvalid(SyncError):
     """A setting that is no address of a headquarters."""
 
     code = "address-invalid"
-    what = Words("总部地址“{subject}”无效", "{subject!r} is no address of a headquarters")
+    what = Words("总部地址“{subject}”无效", "{subject} is no address of a headquarters")
     hint = Words("请改为类似 https://hq.example 的地址", "give one like https://hq.example")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import hmac
 import logging
 import os
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TICK_S = 1.0  # how often stale presentations and overdue authorisations are looked for
+QUIET_START_S = 0.3  # sync waits this long: its libraries take as long to load as the rest of the start
 SHUTDOWN_S = 3  # open event streams are cut after this, so that a restart is quick
 LEDGER_FILE = "ledger.sqlite"
 PEOPLE_FILE = "people.toml"
@@ -61,8 +63,8 @@ class EnrolledElsewhere(JingkaError):
 
     code = "enrolled-elsewhere"
     retry = Retry.STOP
-    what = Words("设置的终端是{subject},入网的是{enrolled}", "the settings say {subject}, the enrolment {enrolled}")
-    hint = Words("请更正设置中的 [terminal],或重新入网", "correct the [terminal] settings, or enrol again")
+    what = Words("设置的终端是{subject}，入网的是{enrolled}", "the settings say {subject}, the enrolment {enrolled}")
+    hint = Words("请更正设置中的 [terminal]，或重新入网", "correct the [terminal] settings, or enrol again")
 
 
 def serve(settings: TerminalSettings) -> int:
@@ -88,6 +90,8 @@ def serve(settings: TerminalSettings) -> int:
         ),
         hub.close,
     )
+    gc.freeze()  # what the start has made stays: no later collection need look at it, nor hold up a card for it
+    gc.enable()
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises Ctrl-C again when it has ended cleanly
         server.run()
     return 0 if server.started else 1
@@ -220,11 +224,12 @@ class Daemon:
         ticking = asyncio.create_task(self._tick())
         self._pid_file.write_text(str(os.getpid()), encoding="ascii")
         self.supervisor.start()
-        self.agent.start()
+        syncing = self._loop.call_later(QUIET_START_S, self.agent.start)
         try:
             yield
         finally:
             ticking.cancel()
+            syncing.cancel()
             self.hub.close()
             await asyncio.to_thread(self.supervisor.stop, SHUTDOWN_S)
             await asyncio.to_thread(self.agent.stop, SHUTDOWN_S)

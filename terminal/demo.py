@@ -57,8 +57,8 @@ class DemoNotReady(JingkaError):
 
     code = "demo-not-ready"
     retry = Retry.STOP
-    what = Words("演示程序 {subject} 未能启动:{reason}", "the demonstration's {subject} did not start: {reason}")
-    hint = Words("日志见上;端口可能被占用", "see the log above; its port may be in use")
+    what = Words("演示程序 {subject} 未能启动：{reason}", "the demonstration's {subject} did not start: {reason}")
+    hint = Words("日志见上；端口可能被占用", "see the log above; its port may be in use")
 
 
 class ReaderChoiceUnknown(JingkaError):
@@ -67,7 +67,7 @@ class ReaderChoiceUnknown(JingkaError):
     code = "reader-choice-unknown"
     retry = Retry.STOP
     what = Words("不认识的读卡器 {subject}", "no reader is called {subject}")
-    hint = Words("可选:virtual、pcsc、serial:设备路径、serial:pty", "one of: virtual, pcsc, serial:DEVICE, serial:pty")
+    hint = Words("可选：virtual、pcsc、serial:设备路径、serial:pty", "one of: virtual, pcsc, serial:DEVICE, serial:pty")
 
 
 def run_demo(reader: str, data: Path | None) -> int:

@@ -48,9 +48,9 @@ class CommandForbidden(CardError):
     code = "command-forbidden"
     retry = Retry.STOP
     what = Words(
-        "程序试图发送非只读指令 {subject},已拦截", "the program tried a command that does not only read, {subject}"
+        "程序试图发送非只读指令 {subject}，已拦截", "the program tried a command that does not only read, {subject}"
     )
-    hint = Words("卡片未受影响;请联系技术支持", "the card is unharmed; call support")
+    hint = Words("卡片未受影响；请联系技术支持", "the card is unharmed; call support")
 
 
 class TransmissionProtocol(StrEnum):

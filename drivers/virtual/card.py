@@ -63,7 +63,7 @@ DEMO_ISSUERS: tuple[str, ...] = ("621094", "623120")  # leading digits the demon
 
 _CARDS = (
     VirtualCard("member", Words("会员", "member"), "6210947000000000013", chip=ChipKind.CONTACTLESS),
-    VirtualCard("member-2", Words("会员(二)", "second member"), "6231200100000000217", chip=ChipKind.CONTACT),
+    VirtualCard("member-2", Words("会员（二）", "second member"), "6231200100000000217", chip=ChipKind.CONTACT),
     VirtualCard("model-worker", Words("劳动模范", "model worker"), "6231207000000000030", chip=ChipKind.QPBOC),
     VirtualCard("hardship", Words("困难职工", "member in hardship"), "6210947000000000047", chip=ChipKind.CONTACT),
     VirtualCard("suspended", Words("口头挂失", "reported lost by telephone"), "6210947000000000054"),

@@ -137,7 +137,7 @@ class DiskNearlyFull(JingkaError):
 
     code = "disk-nearly-full"
     what = Words("磁盘剩余 {free_mib} MiB", "{free_mib} MiB left on the disk")
-    hint = Words("请清理磁盘:写满后将停止售卖", "make room: a full disk stops sales")
+    hint = Words("请清理磁盘：写满后将停止售卖", "make room: a full disk stops sales")
 
 
 class LedgerNotWhole(JingkaError):

@@ -39,17 +39,17 @@ class LedgerFull(LedgerStopped):
     """SQLITE_FULL, ENOSPC or a quota."""
 
     code = "ledger-full"
-    what = Words("磁盘空间已满,交易未记录", "the disk is full; nothing was recorded")
-    hint = Words("请先清理磁盘空间,再重新确认本笔", "free some disk space, then confirm this sale again")
+    what = Words("磁盘空间已满，交易未记录", "the disk is full; nothing was recorded")
+    hint = Words("请先清理磁盘空间，再重新确认本笔", "free some disk space, then confirm this sale again")
 
 
 class LedgerDisk(LedgerStopped):
     """The disk does not do what it is told: SQLITE_IOERR, READONLY, CANTOPEN, PERM."""
 
     code = "ledger-disk"
-    what = Words("磁盘读写失败({reason}),交易未确认", "the disk failed ({reason}); nothing was confirmed")
+    what = Words("磁盘读写失败（{reason}），交易未确认", "the disk failed ({reason}); nothing was confirmed")
     hint = Words(
-        "请检查硬盘和目录权限;恢复后用同一笔交易重试",
+        "请检查硬盘和目录权限；恢复后用同一笔交易重试",
         "check the disk and its permissions, then try the same sale again",
     )
 
@@ -58,9 +58,9 @@ class LedgerDamaged(LedgerStopped):
     """The file is no database, or its entries contradict each other."""
 
     code = "ledger-damaged"
-    what = Words("账本文件已损坏({reason})", "the ledger file is damaged ({reason})")
+    what = Words("账本文件已损坏（{reason}）", "the ledger file is damaged ({reason})")
     hint = Words(
-        "请停止收银并联系技术支持;不要删除任何文件,可运行 jingka ledger verify",
+        "请停止收银并联系技术支持；不要删除任何文件，可运行 jingka ledger verify",
         "stop selling and call support; delete nothing; `jingka ledger verify` shows where",
     )
 
@@ -69,9 +69,9 @@ class LedgerForked(LedgerStopped):
     """Not the file this terminal last wrote: a restored backup, a copied disk, another terminal's ledger."""
 
     code = "ledger-forked"
-    what = Words("账本不是本机最新的一份({reason})", "this is not the ledger this terminal last wrote ({reason})")
+    what = Words("账本不是本机最新的一份（{reason}）", "this is not the ledger this terminal last wrote ({reason})")
     hint = Words(
-        "可能恢复了旧备份或复制了硬盘;请联系总部重新登记本机",
+        "可能恢复了旧备份或复制了硬盘；请联系总部重新登记本机",
         "an old backup or a copied disk may be in place; ask headquarters to enrol this terminal anew",
     )
 
@@ -88,7 +88,7 @@ class LedgerNewer(LedgerStopped):
     """The schema is one this program does not know."""
 
     code = "ledger-newer"
-    what = Words("账本由更新的版本写入(版本 {found})", "a later version of the program wrote this ledger ({found})")
+    what = Words("账本由更新的版本写入（版本 {found}）", "a later version of the program wrote this ledger ({found})")
     hint = Words("请安装最新版本的终端程序", "install the latest version of the terminal program")
 
 
@@ -105,7 +105,7 @@ class LedgerBusy(LedgerError):
 
     code = "ledger-busy"
     retry = Retry.RETRY
-    what = Words("账本忙,{waiting} 笔在等待", "the ledger is busy, {waiting} calls wait")
+    what = Words("账本忙，{waiting} 笔在等待", "the ledger is busy, {waiting} calls wait")
     hint = Words("请稍等几秒再试", "wait a few seconds and try again")
 
 
@@ -114,7 +114,7 @@ class EntryInvalid(LedgerError):
 
     code = "entry-invalid"
     retry = Retry.PARK
-    what = Words("账目数据有误({reason})", "the entry is faulty ({reason})")
+    what = Words("账目数据有误（{reason}）", "the entry is faulty ({reason})")
 
 
 class CardNumberTyped(LedgerError):
@@ -123,7 +123,7 @@ class CardNumberTyped(LedgerError):
     code = "card-number-typed"
     retry = Retry.PARK
     what = Words("“{field}”里像是填了银行卡号", "“{field}” seems to hold a card number")
-    hint = Words("请不要填写卡号,改填别的说明", "do not type the card number; write something else")
+    hint = Words("请不要填写卡号，改填别的说明", "do not type the card number; write something else")
 
 
 class RedemptionUnknown(LedgerError):
@@ -140,8 +140,8 @@ class RedemptionConflict(LedgerError):
 
     code = "redemption-conflict"
     retry = Retry.PARK
-    what = Words("交易状态为“{state}”,不能这样操作({reason})", "the redemption is {state}: {reason}")
-    hint = Words("请刷新页面,按最新状态操作", "reload the page and go on from what it shows")
+    what = Words("交易状态为“{state}”，不能这样操作（{reason}）", "the redemption is {state}: {reason}")
+    hint = Words("请刷新页面，按最新状态操作", "reload the page and go on from what it shows")
 
 
 class LimitMoved(LedgerError):
@@ -149,7 +149,7 @@ class LimitMoved(LedgerError):
 
     code = "limit-moved"
     retry = Retry.PARK
-    what = Words("额度刚刚被用掉(已用 {used},上限 {max})", "the limit was just used up ({used} of {max})")
+    what = Words("额度刚刚被用掉（已用 {used}，上限 {max}）", "the limit was just used up ({used} of {max})")
     hint = Words("请重新报价", "quote again")
 
     @property

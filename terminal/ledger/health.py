@@ -25,13 +25,13 @@ class WarningCode(StrEnum):
 
 
 WARNING_WORDS: dict[WarningCode, Words] = {
-    WarningCode.DISK_LOW: Words("磁盘剩余空间不足,请尽快清理", "little disk space is left; free some soon"),
+    WarningCode.DISK_LOW: Words("磁盘剩余空间不足，请尽快清理", "little disk space is left; free some soon"),
     WarningCode.HEAD_FILE: Words(
-        "账本旁的 .head 文件无法写入,旧备份将难以识别",
+        "账本旁的 .head 文件无法写入，旧备份将难以识别",
         "the .head file cannot be written; a restored copy may go unseen",
     ),
     WarningCode.SQLITE_WAL_RESET: Words(
-        "SQLite 版本低于 3.51.3;本程序的用法不受其缺陷影响,但不要用其他工具打开账本",
+        "SQLite 版本低于 3.51.3；本程序的用法不受其缺陷影响，但不要用其他工具打开账本",
         "SQLite is older than 3.51.3; this program keeps clear of its fault, but open the ledger with no other tool",
     ),
 }

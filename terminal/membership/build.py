@@ -53,8 +53,10 @@ class RollNotWritten(RollError):
     """The roll could not be written; the one that was there is untouched."""
 
     code = "roll-not-written"
-    what = Words("会员名册写入失败({reason})", "the roll of members could not be written ({reason})")
-    hint = Words("原名册未改动;请检查磁盘空间和目录权限", "the old roll is untouched; check disk space and permissions")
+    what = Words("会员名册写入失败（{reason}）", "the roll of members could not be written ({reason})")
+    hint = Words(
+        "原名册未改动；请检查磁盘空间和目录权限", "the old roll is untouched; check disk space and permissions"
+    )
 
 
 class RollTooLarge(RollError):

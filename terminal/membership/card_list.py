@@ -36,7 +36,7 @@ class CardListError(MembershipError):
     """The list of cards as a whole cannot be used; nothing was built."""
 
     code = "card-list-error"
-    what = Words("卡片清单无法读取({reason})", "the list of cards cannot be read ({reason})")
+    what = Words("卡片清单无法读取（{reason}）", "the list of cards cannot be read ({reason})")
     hint = Words("请检查文件后重试", "check the file and try again")
 
 
@@ -46,7 +46,7 @@ class CardListInvalid(CardListError):
     code = "card-list-invalid"
     what = Words("卡片清单的表头不正确", "the list of cards does not begin with its header")
     hint = Words(
-        "首行应为 {columns},并存为 UTF-8 编码的 CSV", "the first line must be {columns}, saved as CSV in UTF-8"
+        "首行应为 {columns}，并存为 UTF-8 编码的 CSV", "the first line must be {columns}, saved as CSV in UTF-8"
     )
 
 
@@ -67,10 +67,10 @@ REJECT_WORDS: dict[RejectReason, Words] = {
     RejectReason.COLUMNS: Words("列数不对", f"not {len(COLUMNS)} columns"),
     RejectReason.TOO_LONG: Words("行过长", f"longer than {LINE_BYTES_MAX} bytes"),
     RejectReason.ENCODING: Words("不是 UTF-8 编码", "not UTF-8"),
-    RejectReason.CARD_NUMBER: Words("卡号有误(位数或校验位)", "the card number is wrong (length or check digit)"),
+    RejectReason.CARD_NUMBER: Words("卡号有误（位数或校验位）", "the card number is wrong (length or check digit)"),
     RejectReason.STANDING: Words("卡片状态不认识", "unknown standing"),
     RejectReason.MEMBER_CLASS: Words("会员类别不认识", "unknown class"),
-    RejectReason.ISSUED: Words("发卡日期有误(应为 YYYY-MM-DD)", "the issue day is wrong (YYYY-MM-DD is expected)"),
+    RejectReason.ISSUED: Words("发卡日期有误（应为 YYYY-MM-DD）", "the issue day is wrong (YYYY-MM-DD is expected)"),
     RejectReason.PERSON: Words("人员编号过长", f"the person's id is longer than {PERSON_CHARS_MAX} characters"),
 }
 

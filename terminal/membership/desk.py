@@ -31,7 +31,7 @@ class IssuerRangeInvalid(MembershipError):
     """An accepted issuer's range in the settings makes no sense."""
 
     code = "issuer-range-invalid"
-    what = Words("发卡行号段“{subject}”有误({reason})", "the issuer range “{subject}” is wrong ({reason})")
+    what = Words("发卡行号段“{subject}”有误（{reason}）", "the issuer range “{subject}” is wrong ({reason})")
     hint = Words("请更正设置中的发卡行号段", "correct the issuer ranges in the settings")
 
 

@@ -66,9 +66,9 @@ class RollError(MembershipError):
     """The roll of members cannot be used."""
 
     code = "roll-error"
-    what = Words("会员名册无法使用({reason})", "the roll of members cannot be used ({reason})")
+    what = Words("会员名册无法使用（{reason}）", "the roll of members cannot be used ({reason})")
     hint = Words(
-        "请检查名册文件及其权限,然后执行 jingka doctor", "check the file and its permissions, then run jingka doctor"
+        "请检查名册文件及其权限，然后执行 jingka doctor", "check the file and its permissions, then run jingka doctor"
     )
 
 
@@ -78,7 +78,7 @@ class RollMissing(RollError):
     code = "roll-missing"
     what = Words("找不到会员名册 {subject}", "there is no roll of members at {subject}")
     hint = Words(
-        "请向总部获取名册,或用 jingka roll build 生成", "fetch it from headquarters or make it with jingka roll build"
+        "请向总部获取名册，或用 jingka roll build 生成", "fetch it from headquarters or make it with jingka roll build"
     )
 
 
@@ -86,15 +86,15 @@ class RollDamaged(RollError):
     """The roll's bytes are not those that were written."""
 
     code = "roll-damaged"
-    what = Words("会员名册已损坏({reason})", "the roll of members is damaged ({reason})")
-    hint = Words("请勿继续优惠销售;重新获取或生成名册", "stop selling at member price; fetch or build the roll again")
+    what = Words("会员名册已损坏（{reason}）", "the roll of members is damaged ({reason})")
+    hint = Words("请勿继续优惠销售；重新获取或生成名册", "stop selling at member price; fetch or build the roll again")
 
 
 class RollKeyMismatch(RollError):
     """The roll was made with another programme key: every member would look like a stranger."""
 
     code = "roll-key-mismatch"
-    what = Words("会员名册与密钥不符(名册 {roll},密钥 {key})", "roll and key do not match (roll {roll}, key {key})")
+    what = Words("会员名册与密钥不符（名册 {roll}，密钥 {key}）", "roll and key do not match (roll {roll}, key {key})")
     hint = Words("请使用同一版本的密钥和名册", "use the key and the roll of the same version")
 
 

@@ -31,14 +31,14 @@ class MemberClass(StrEnum):
 
 
 STANDING_WORDS: dict[Standing, Words] = {
-    Standing.INACTIVE: Words("卡片尚未激活(激活后48小时生效)", "not activated yet (takes 48 hours)"),
-    Standing.ACTIVE: Words("会员,有效", "member, active"),
-    Standing.SUSPENDED: Words("已口头挂失,暂停使用", "reported lost by telephone: suspended"),
-    Standing.LOST: Words("已正式挂失,不可再用", "formally reported lost: never usable again"),
+    Standing.INACTIVE: Words("卡片尚未激活（激活后48小时生效）", "not activated yet (takes 48 hours)"),
+    Standing.ACTIVE: Words("会员，有效", "member, active"),
+    Standing.SUSPENDED: Words("已口头挂失，暂停使用", "reported lost by telephone: suspended"),
+    Standing.LOST: Words("已正式挂失，不可再用", "formally reported lost: never usable again"),
     Standing.EXPIRED: Words("卡片已过期", "the card has expired"),
     Standing.WITHDRAWN: Words("已不是工会会员", "no longer a union member"),
     Standing.UNKNOWN: Words("不是会员卡", "not a member card"),
-    Standing.OTHER_ISSUER: Words("其他银行的卡,不是京卡", "another bank's card, not a 京卡"),
+    Standing.OTHER_ISSUER: Words("其他银行的卡，不是京卡", "another bank's card, not a 京卡"),
 }
 
 

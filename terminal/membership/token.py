@@ -45,7 +45,7 @@ class ProgrammeKeyError(MembershipError):
     """The programme's key cannot be used."""
 
     code = "programme-key-error"
-    what = Words("密钥文件无法使用({reason})", "the programme's key cannot be used ({reason})")
+    what = Words("密钥文件无法使用（{reason}）", "the programme's key cannot be used ({reason})")
 
 
 class ProgrammeKeyMissing(ProgrammeKeyError):
@@ -53,14 +53,14 @@ class ProgrammeKeyMissing(ProgrammeKeyError):
 
     code = "programme-key-missing"
     what = Words("找不到密钥文件 {subject}", "there is no programme key at {subject}")
-    hint = Words("请向总部索取密钥文件,放到该位置", "get the key file from headquarters and put it there")
+    hint = Words("请向总部索取密钥文件，放到该位置", "get the key file from headquarters and put it there")
 
 
 class ProgrammeKeyExposed(ProgrammeKeyError):
     """Others than the daemon's user may read or change the key file."""
 
     code = "programme-key-exposed"
-    what = Words("密钥文件的权限太宽({mode})", "the programme key is open to other users (mode {mode})")
+    what = Words("密钥文件的权限太宽（{mode}）", "the programme key is open to other users (mode {mode})")
     hint = Words("请执行 chmod 600 {subject}", "run: chmod 600 {subject}")
 
 
@@ -68,7 +68,7 @@ class ProgrammeKeyMalformed(ProgrammeKeyError):
     """The key file does not hold a version and 64 hex digits."""
 
     code = "programme-key-malformed"
-    what = Words("密钥文件内容有误({reason})", "the programme key file is faulty ({reason})")
+    what = Words("密钥文件内容有误（{reason}）", "the programme key file is faulty ({reason})")
     hint = Words("请向总部重新索取密钥文件", "get the key file from headquarters again")
 
 
@@ -76,8 +76,8 @@ class ProgrammeKeyExists(ProgrammeKeyError):
     """A new key would overwrite one that is in use: every token made with it would be worthless."""
 
     code = "programme-key-exists"
-    what = Words("{subject} 已有密钥,不会覆盖", "{subject} already holds a key and is not overwritten")
-    hint = Words("确需更换密钥时,请先移走旧文件", "to change the key, move the old file away first")
+    what = Words("{subject} 已有密钥，不会覆盖", "{subject} already holds a key and is not overwritten")
+    hint = Words("确需更换密钥时，请先移走旧文件", "to change the key, move the old file away first")
 
 
 @dataclass(frozen=True, slots=True)

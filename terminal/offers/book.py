@@ -35,7 +35,7 @@ class BookMissing(JingkaError):
 
     code = "book-missing"
     retry = Retry.STOP
-    what = Words("读不到优惠册 {subject}:{cause}", "the offer book {subject} cannot be read: {cause}")
+    what = Words("读不到优惠册 {subject}：{cause}", "the offer book {subject} cannot be read: {cause}")
     hint = Words(
         "请检查设置中的优惠册路径和文件权限", "check the book's path in the settings and the file's permissions"
     )
@@ -47,10 +47,10 @@ class BookInvalid(JingkaError):
     code = "book-invalid"
     retry = Retry.STOP
     what = Words(
-        "优惠册 {subject} 有 {count} 处错误:{first_zh}", "the offer book {subject} has {count} mistake(s): {first_en}"
+        "优惠册 {subject} 有 {count} 处错误：{first_zh}", "the offer book {subject} has {count} mistake(s): {first_en}"
     )
     hint = Words(
-        "请运行 jingka book check 查看全部错误并改正,然后重新启动",
+        "请运行 jingka book check 查看全部错误并改正，然后重新启动",
         "run jingka book check to see all of them, mend the book and start again",
     )
 
@@ -150,7 +150,7 @@ def _checked(source: str | bytes, form: Format) -> tuple[Book | None, tuple[Find
         plain = json.dumps(data, default=_plain)
     except (ValueError, RecursionError) as error:  # syntax, encoding, a repeated key, nesting beyond reason
         match = _SYNTAX_LINE.search(str(error))
-        words = Words(f"文件格式错误:{error}", f"cannot be read as {form.upper()}: {error}")
+        words = Words(f"文件格式错误：{error}", f"cannot be read as {form.upper()}: {error}")
         return None, (Finding("error", (), words, line=int(match.group(1)) if match else None),)
     book: Book | None = None
     try:

@@ -42,12 +42,12 @@ class Finding:
         chinese = language == "zh"
         place = self.path
         if self.line:
-            place += f"(第 {self.line} 行)" if chinese else f" (line {self.line})"
+            place += f"（第 {self.line} 行）" if chinese else f" (line {self.line})"
         problem = self.problem.zh if chinese else self.problem.en
         if not self.nearest:
             return f"{place}:{problem}" if chinese else f"{place}: {problem}"
         return (
-            f"{place}:{problem},是不是 {self.nearest}?"
+            f"{place}：{problem}，是不是 {self.nearest}？"
             if chinese
             else f"{place}: {problem}; did you mean {self.nearest}?"
         )
@@ -63,12 +63,12 @@ def nearest(word: str, known: Collection[str]) -> str | None:
 _PROBLEMS: Mapping[str, Words] = {
     "missing": Words("缺少这一项", "is missing"),
     "extra_forbidden": Words("没有这个键", "is no known key"),
-    "int_type": Words("应为整数,不带引号和小数点", "must be a whole number, without quotes or a point"),
-    "string_type": Words("应为文字,加引号", "must be text in quotes"),
+    "int_type": Words("应为整数，不带引号和小数点", "must be a whole number, without quotes or a point"),
+    "string_type": Words("应为文字，加引号", "must be text in quotes"),
     "bool_type": Words("应为 true 或 false", "must be true or false"),
-    "date_type": Words("应为日期,如 2012-12-25", "must be a day such as 2012-12-25"),
+    "date_type": Words("应为日期，如 2012-12-25", "must be a day such as 2012-12-25"),
     "date_parsing": Words("不是真实存在的日期", "is no day of the calendar"),
-    "time_type": Words("应为时刻,如 08:30:00", "must be a time such as 08:30:00"),
+    "time_type": Words("应为时刻，如 08:30:00", "must be a time such as 08:30:00"),
     "time_parsing": Words("不是真实存在的时刻", "is no time of the day"),
     "greater_than": Words("应大于 {gt}", "must be more than {gt}"),
     "greater_than_equal": Words("不能小于 {ge}", "must be at least {ge}"),
@@ -77,22 +77,22 @@ _PROBLEMS: Mapping[str, Words] = {
     "too_short": Words("至少要有 {min_length} 项", "needs at least {min_length} entry"),
     "too_long": Words("最多 {max_length} 项", "takes at most {max_length} entries"),
     "string_too_long": Words("最多 {max_length} 个字", "takes at most {max_length} characters"),
-    "string_pattern_mismatch": Words("写法不对,应符合 {pattern}", "is not written right; it must match {pattern}"),
+    "string_pattern_mismatch": Words("写法不对，应符合 {pattern}", "is not written right; it must match {pattern}"),
     "enum": Words("只能是 {expected}", "must be {expected}"),
     "literal_error": Words("只能是 {expected}", "must be {expected}"),
     "union_tag_invalid": Words(
-        "没有这种 kind:{tag};只能是 {expected_tags}", "has no kind {tag}; it must be {expected_tags}"
+        "没有这种 kind：{tag}；只能是 {expected_tags}", "has no kind {tag}; it must be {expected_tags}"
     ),
     "union_tag_not_found": Words("缺少 kind", "lacks its kind"),
     "tuple_type": Words("应为列表 [ ]", "must be a list [ ]"),
     "model_type": Words("应为一组键值 { }", "must be a table { }"),
     "mapping_type": Words("应为一组键值 { }", "must be a table { }"),
     "dict_type": Words("应为一组键值 { }", "must be a table { }"),
-    "zone_unknown": Words("没有这个时区;北京用 Asia/Shanghai", "is no known time zone; Beijing's is Asia/Shanghai"),
-    "window_backwards": Words("开始时刻应早于结束时刻(同一天)", "must start before it ends, on the same day"),
+    "zone_unknown": Words("没有这个时区；北京用 Asia/Shanghai", "is no known time zone; Beijing's is Asia/Shanghai"),
+    "window_backwards": Words("开始时刻应早于结束时刻（同一天）", "must start before it ends, on the same day"),
     "json_invalid": Words("不是完整的 JSON:{error}", "is not valid JSON: {error}"),
 }
-_OTHER = Words("不合规定:{message}", "is not accepted: {message}")
+_OTHER = Words("不合规定：{message}", "is not accepted: {message}")
 _QUOTED = re.compile(r"'([^']+)'")
 
 

@@ -202,7 +202,7 @@ def _limit_words(limit: Limit, numbers: Mapping[str, int | str], category: Categ
         "scope": joined([SCOPE_WORDS[scope] for scope in Scope if scope in limit.per]),
         "window": WINDOW_WORDS[limit.window],
         "unit": {Count.UNITS: category.unit.words, Count.USES: USES_WORDS, Count.FEN: FEN_WORDS}[limit.count],
-        "frees": Words(f",{frees} 起可以再用", f"; again from {frees}") if frees else Words("", ""),
+        "frees": Words(f"，{frees} 起可以再用", f"; again from {frees}") if frees else Words("", ""),
     }
     if limit.count is Count.FEN:
         for name in ("used", "max", "remaining", "asked"):

@@ -41,7 +41,7 @@ def _warning(location: Location, zh: str, en: str) -> Finding:
 
 def _unknown(name: str, known: Collection[str], location: Location, zh: str, en: str) -> Iterator[Finding]:
     if name not in known:
-        yield _error(location, f"没有这个{zh}:{name}", f"names no known {en}: {name}", nearest(name, known))
+        yield _error(location, f"没有这个{zh}：{name}", f"names no known {en}: {name}", nearest(name, known))
 
 
 def _twice(names: Iterable[str], location: Location, key: str) -> Iterator[Finding]:
@@ -114,7 +114,7 @@ def _price(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
     place: Location = (*here, "price")
     price = offer.price
     if isinstance(price, FlatUpTo) and price.pay_fen >= price.covers_fen:
-        yield _error((*place, "pay_fen"), "不低于所含金额,没有优惠", "is not below what it covers: never a benefit")
+        yield _error((*place, "pay_fen"), "不低于所含金额，没有优惠", "is not below what it covers: never a benefit")
     if isinstance(price, LowestListed):
         attribute = book.attributes.get(price.attribute)
         if attribute is None:
@@ -125,7 +125,7 @@ def _price(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
         listed = [book.categories[name].list_fen for name in offer.what.categories if name in book.categories]
         known = [fen for fen in listed if fen is not None]
         if known and len(known) == len(listed) and price.unit_fen >= max(known):
-            yield _warning((*place, "unit_fen"), "不低于原价,没有优惠", "is not below the list price: never a benefit")
+            yield _warning((*place, "unit_fen"), "不低于原价，没有优惠", "is not below the list price: never a benefit")
 
 
 def _limits(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
@@ -136,11 +136,11 @@ def _limits(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
         if len(set(limit.per)) < len(limit.per):
             yield _error(place, "同一范围写了两次", "names a scope twice")
         if Scope.VOUCHER in limit.per and vouchers != 1:
-            yield _error(place, "按券限量,但没有要求出示券", "counts per voucher, but the offer asks for no voucher")
+            yield _error(place, "按券限量，但没有要求出示券", "counts per voucher, but the offer asks for no voucher")
         if Scope.SHOWING in limit.per and not isinstance(book.attributes.get(SHOWING_ATTRIBUTE), TextAttribute):
             yield _error(
                 place,
-                f"按场限量,需要一个 text 属性 {SHOWING_ATTRIBUTE}",
+                f"按场限量，需要一个 text 属性 {SHOWING_ATTRIBUTE}",
                 f"counts per showing: the book needs an attribute {SHOWING_ATTRIBUTE} of kind text",
             )
 

@@ -23,7 +23,7 @@ Part = Literal["line", "attributes", "proofs"]
 
 CATEGORY_LABEL = Words("项目", "item")
 QUANTITY_LABEL = Words("数量", "quantity")
-LIST_PRICE_LABEL = Words("单价(原价)", "list price each")
+LIST_PRICE_LABEL = Words("单价（原价）", "list price each")
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,69 +45,71 @@ class RefusalCode(StrEnum):
 
 REFUSAL_WORDS: Mapping[RefusalCode, Words] = MappingProxyType(
     {
-        RefusalCode.NOT_A_MEMBER: Words("不能享受会员优惠:{standing}", "no member price: {standing}"),
+        RefusalCode.NOT_A_MEMBER: Words("不能享受会员优惠：{standing}", "no member price: {standing}"),
         RefusalCode.WRONG_CLASS: Words("本优惠只限{classes}", "this offer is only for {classes}"),
-        RefusalCode.UNKNOWN_OFFER: Words("本店没有这项优惠,请重新选择", "there is no such offer here; choose again"),
+        RefusalCode.UNKNOWN_OFFER: Words("本店没有这项优惠，请重新选择", "there is no such offer here; choose again"),
         RefusalCode.WRONG_STORE: Words("本店不参加“{name}”", 'this shop does not take part in "{name}"'),
         RefusalCode.NO_AGREEMENT: Words(
-            "本店的特约商户协议有效期为 {first_day} 至 {last_day},今天不能办理优惠",
+            "本店的特约商户协议有效期为 {first_day} 至 {last_day}，今天不能办理优惠",
             "this merchant's agreement runs from {first_day} to {last_day}: no offers today",
         ),
-        RefusalCode.NOT_STARTED: Words("活动从 {first_day} 开始,现在还不能用", "the offer starts on {first_day}"),
-        RefusalCode.ENDED: Words("活动到 {last_day} 为止,已经结束", "the offer ended after {last_day}"),
+        RefusalCode.NOT_STARTED: Words("活动从 {first_day} 开始，现在还不能用", "the offer starts on {first_day}"),
+        RefusalCode.ENDED: Words("活动到 {last_day} 为止，已经结束", "the offer ended after {last_day}"),
         RefusalCode.OUTSIDE_HOURS: Words(
-            "现在 {now},不在办理时间内;办理时间:{hours}", "it is {now} now; the offer is open {hours}"
+            "现在 {now}，不在办理时间内；办理时间：{hours}", "it is {now} now; the offer is open {hours}"
         ),
-        RefusalCode.BLACKOUT: Words("{day} 当天不办理,请改天再来", "the offer rests on {day}; please come another day"),
+        RefusalCode.BLACKOUT: Words(
+            "{day} 当天不办理，请改天再来", "the offer rests on {day}; please come another day"
+        ),
         RefusalCode.LINES_INVALID: Words(
-            "一笔应有 1 至 {max} 行,现在有 {lines} 行", "a bill has 1 to {max} lines; this one has {lines}"
+            "一笔应有 1 至 {max} 行，现在有 {lines} 行", "a bill has 1 to {max} lines; this one has {lines}"
         ),
         RefusalCode.QUANTITY_INVALID: Words(
-            "第 {line} 行:数量应为 1 至 {max}", "line {line}: the quantity must be 1 to {max}"
+            "第 {line} 行：数量应为 1 至 {max}", "line {line}: the quantity must be 1 to {max}"
         ),
         RefusalCode.PRICE_INVALID: Words(
-            "第 {line} 行:原价应在 0 至 {max_fen} 元之间", "line {line}: the list price must be 0 to {max_fen} yuan"
+            "第 {line} 行：原价应在 0 至 {max_fen} 元之间", "line {line}: the list price must be 0 to {max_fen} yuan"
         ),
         RefusalCode.WRONG_CATEGORY: Words(
-            "第 {line} 行不在优惠范围内,本优惠只限:{categories}",
+            "第 {line} 行不在优惠范围内，本优惠只限：{categories}",
             "line {line} is not covered; this offer is only for: {categories}",
         ),
         RefusalCode.EXCLUDED: Words(
-            "第 {line} 行:{label}“{answer}”不享受本优惠,可以选:{allowed}",
+            "第 {line} 行：{label}“{answer}”不享受本优惠，可以选：{allowed}",
             "line {line}: {label} {answer} is excluded; possible: {allowed}",
         ),
-        RefusalCode.ATTRIBUTE_MISSING: Words("第 {line} 行:请填写{label}", "line {line}: {label} is missing"),
+        RefusalCode.ATTRIBUTE_MISSING: Words("第 {line} 行：请填写{label}", "line {line}: {label} is missing"),
         RefusalCode.ATTRIBUTE_INVALID: Words(
-            "第 {line} 行:{label}填写有误,请重新填写", "line {line}: {label} is not valid; enter it again"
+            "第 {line} 行：{label}填写有误，请重新填写", "line {line}: {label} is not valid; enter it again"
         ),
         RefusalCode.PROOF_MISSING: Words("请顾客出示{label}", "please ask for: {label}"),
         RefusalCode.PROOF_INVALID: Words(
-            "{label}填写有误,请核对后重新填写", "{label} is not valid; check and enter it again"
+            "{label}填写有误，请核对后重新填写", "{label} is not valid; check and enter it again"
         ),
         RefusalCode.VOUCHER_UNKNOWN: Words(
-            "{label}的券号不对,请核对", "the number of the {label} is not valid; check it"
+            "{label}的券号不对，请核对", "the number of the {label} is not valid; check it"
         ),
         RefusalCode.VOUCHER_EXPIRED: Words(
-            "{label}已于 {last_day} 到期,过期作废", "the {label} was valid until {last_day} and is void now"
+            "{label}已于 {last_day} 到期，过期作废", "the {label} was valid until {last_day} and is void now"
         ),
         RefusalCode.VOUCHER_USED: Words("这张券已经用过了", "this voucher has been used already"),
         RefusalCode.LIMIT_REACHED: Words(
-            "{scope}{window}最多 {max} {unit}:已用 {used},还可用 {remaining},这次要 {asked}{frees}",
+            "{scope}{window}最多 {max} {unit}：已用 {used}，还可用 {remaining}，这次要 {asked}{frees}",
             "{scope}{window} at most {max} {unit}: {used} used, {remaining} left, {asked} asked for{frees}",
         ),
         RefusalCode.QUOTA_GONE: Words(
-            "{scope}{window}名额不够:还剩 {remaining} {unit},这次要 {asked}(本机共 {max},已用 {used})",
+            "{scope}{window}名额不够：还剩 {remaining} {unit}，这次要 {asked}（本机共 {max}，已用 {used}）",
             "{scope}{window} too few left: {remaining} {unit}, {asked} asked for ({used} of {max} used here)",
         ),
         RefusalCode.NEEDS_HQ: Words(
-            "“{name}”需要总部分配名额,本机现在没有;请等联网后再试",
+            "“{name}”需要总部分配名额，本机现在没有；请等联网后再试",
             'headquarters must grant a share of "{name}" and this terminal has none; try again when the line is up',
         ),
         RefusalCode.NO_BENEFIT: Words(
-            "原价 {list_fen} 元不高于优惠价,按原价收,不占用优惠名额",
+            "原价 {list_fen} 元不高于优惠价，按原价收，不占用优惠名额",
             "the list price of {list_fen} yuan is no more than the offer's: charge it as it is; nothing is used up",
         ),
-        RefusalCode.BEATEN_BY: Words("“{winner}”更划算,已改用", '"{winner}" is the better choice for the member'),
+        RefusalCode.BEATEN_BY: Words("“{winner}”更划算，已改用", '"{winner}" is the better choice for the member'),
     }
 )
 

@@ -17,7 +17,7 @@ STATE_WORDS: dict[RedemptionState, Words] = {
 }
 
 # Reasons that the counter writes by itself, as a code; all others are a cashier's own words.
-REASON_WORDS: dict[str, Words] = {"timeout": Words("超时未收款,自动取消", "not settled in time, cancelled by itself")}
+REASON_WORDS: dict[str, Words] = {"timeout": Words("超时未收款，自动取消", "not settled in time, cancelled by itself")}
 
 TITLE = Words("{day} 当日报表", "Daily report {day}")
 SUMMARY = Words("汇总", "Summary")
@@ -31,12 +31,12 @@ _VALUE = Words("数值", "Value")
 _DAY = Words("日期", "Day")
 _SALES = Words("完成笔数", "Sales")
 _UNITS = Words("份数", "Units")
-_LIST = Words("原价(元)", "List value (yuan)")
-_PAY = Words("会员价(元)", "Member price (yuan)")
-_FEES = Words("其中工本费(元)", "Fees within (yuan)")
-_SAVING = Words("优惠额(元)", "Saving (yuan)")
+_LIST = Words("原价（元）", "List value (yuan)")
+_PAY = Words("会员价（元）", "Member price (yuan)")
+_FEES = Words("其中工本费（元）", "Fees within (yuan)")
+_SAVING = Words("优惠额（元）", "Saving (yuan)")
 _VOIDED_UNITS = Words("作废份数", "Voided units")
-_VOIDED_PAY = Words("作废金额(元)", "Voided (yuan)")
+_VOIDED_PAY = Words("作废金额（元）", "Voided (yuan)")
 _STATE_COUNT = Words("{state}笔数", "Redemptions {state}")
 _OFFER = Words("优惠", "Offer")
 _NAME = Words("名称", "Name")

@@ -82,8 +82,8 @@ class PeopleInvalid(JingkaError):
 
     code = "people-invalid"
     retry = Retry.STOP
-    what = Words("人员文件有误:{reason}", "the file of people is not valid: {reason}")
-    hint = Words("请改正 {subject},权限应为 600(chmod 600)", "correct {subject}; its mode must be 600 (chmod 600)")
+    what = Words("人员文件有误：{reason}", "the file of people is not valid: {reason}")
+    hint = Words("请改正 {subject}，权限应为 600（chmod 600）", "correct {subject}; its mode must be 600 (chmod 600)")
 
 
 class PersonKnown(JingkaError):
@@ -92,7 +92,7 @@ class PersonKnown(JingkaError):
     code = "person-known"
     retry = Retry.PARK
     what = Words("工号 {subject} 已存在", "{subject} is taken")
-    hint = Words("请换一个工号,或选择更新密码", "take another id, or replace this one")
+    hint = Words("请换一个工号，或选择更新密码", "take another id, or replace this one")
 
 
 class PinUnusable(JingkaError):
@@ -119,8 +119,8 @@ class PinLocked(WebError):
     code = "pin-locked"
     retry = Retry.RETRY
     status = 429
-    what = Words("输错次数过多,请等 {wait_s} 秒", "too many wrong tries: wait {wait_s} seconds")
-    hint = Words("请稍后再试;忘记密码请找店长", "wait and try again; ask the manager if the PIN is forgotten")
+    what = Words("输错次数过多，请等 {wait_s} 秒", "too many wrong tries: wait {wait_s} seconds")
+    hint = Words("请稍后再试；忘记密码请找店长", "wait and try again; ask the manager if the PIN is forgotten")
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@
         ├── RoleMissing      403
         ├── ForeignRequest   403
         ├── WrongHost        421
-        ├── BodyTooLarge     413
+        ├── RequestTooLarge  413
         └── TooManyStreams   503
 """
 
@@ -69,7 +69,7 @@ class ForeignRequest(WebError):
 
     code = "foreign-request"
     status = 403
-    what = Words("请求来自其他网页,已拒绝", "the request comes from another site's page and is refused")
+    what = Words("请求来自其他网页，已拒绝", "the request comes from another site's page and is refused")
     hint = Words("请直接在本系统页面操作", "use this system's own page")
 
 
@@ -82,10 +82,10 @@ class WrongHost(WebError):
     hint = Words("请使用设置中的地址打开页面", "open the page by the address in the settings")
 
 
-class BodyTooLarge(WebError):
+class RequestTooLarge(WebError):
     """The request body passes the bound."""
 
-    code = "body-too-large"
+    code = "request-too-large"
     status = 413
     what = Words("请求内容超过 {bytes_max} 字节", "the request is larger than {bytes_max} bytes")
     hint = Words("请减少内容后重试", "send less")
@@ -97,7 +97,7 @@ class TooManyStreams(WebError):
     code = "too-many-streams"
     retry = Retry.RETRY
     status = 503
-    what = Words("打开的页面太多(上限 {count_max})", "too many pages are open (at most {count_max})")
+    what = Words("打开的页面太多（上限 {count_max}）", "too many pages are open (at most {count_max})")
     hint = Words("请关闭多余的页面", "close pages you do not need")
 
 
@@ -151,14 +151,14 @@ HTTP_WORDS: Mapping[int, tuple[str, Words, Words]] = {
         Words("请查看接口说明 /openapi.json", "see /openapi.json"),
     ),
     413: (
-        "body-too-large",
+        "request-too-large",
         Words("请求内容过大", "the request is too large"),
         Words("请减少内容后重试", "send less"),
     ),
     500: (
         "internal-fault",
-        Words("系统内部错误,已记录", "something went wrong inside; it has been recorded"),
-        Words("请重试;仍失败请联系技术支持", "try again; if it stays, call support"),
+        Words("系统内部错误，已记录", "something went wrong inside; it has been recorded"),
+        Words("请重试；仍失败请联系技术支持", "try again; if it stays, call support"),
     ),
 }
 INVALID_WHAT = Words("填写内容有误", "some of what was sent is not valid")

@@ -59,7 +59,7 @@ class PosReferenceInvalid(WebError):
     code = "pos-reference-invalid"
     status = 422
     what = Words("POS 参考号应为 12 位数字", "a POS reference has 12 digits")
-    hint = Words("请照 POS 小票填写参考号,或留空", "type it from the POS slip, or leave it empty")
+    hint = Words("请照 POS 小票填写参考号，或留空", "type it from the POS slip, or leave it empty")
 
 
 @dataclass(frozen=True, slots=True)

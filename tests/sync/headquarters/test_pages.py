@@ -56,9 +56,9 @@ def test_a_visitor_is_sent_to_sign_in_and_back(client: httpx.Client) -> None:
 def test_the_page_shows_terminals_arrivals_totals_and_findings(client: httpx.Client) -> None:
     sign_in(client)
     page = client.get("/", params={"from": "2026-01-05", "to": "2026-01-06"}).text
-    for words in (MERCHANT, "bj-0001", "冬季看电影", "¥20.00", "••••0021", "已隔离", "补传,属 2026-01-05", "待核查"):
+    for words in (MERCHANT, "bj-0001", "冬季看电影", "¥20.00", "••••0021", "已隔离", "补传，属 2026-01-05", "待核查"):
         assert words in page, words
-    assert "终端(1/3 在线)" in page
+    assert "终端（1/3 在线）" in page
     assert "240 秒" in page
     assert "没有找到对应的授权记录" in page
     assert 'sse-connect="/api/v1/events"' in page

@@ -43,7 +43,7 @@ def test_cheapest_offer_wins_and_the_loser_says_what_beat_it() -> None:
     assert (cheap.offer, cheap.pay_fen) == ("everyday-film", 750)
     (loser,) = dear.passed_over
     assert (loser.offer, str(loser.refusals[0].code)) == ("everyday-film", "beaten-by")
-    assert loser.refusals[0].text("zh") == "“十元电影票”更划算,已改用"
+    assert loser.refusals[0].text("zh") == "“十元电影票”更划算，已改用"
 
 
 def test_tie_keeps_the_once_only_right_for_later() -> None:

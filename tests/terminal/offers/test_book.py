@@ -74,7 +74,7 @@ def test_unknown_key_names_its_path_its_line_and_the_nearest_known_key(tmp_path:
     found = {finding.path: finding for finding in caught.value.findings}
     unknown = found["offers[0].price.unit_fenn"]
     assert (unknown.nearest, unknown.line) == ("unit_fen", line)
-    assert unknown.text("zh") == f"offers[0].price.unit_fenn(第 {line} 行):没有这个键,是不是 unit_fen?"
+    assert unknown.text("zh") == f"offers[0].price.unit_fenn（第 {line} 行）：没有这个键，是不是 unit_fen？"
     assert unknown.text("en") == f"offers[0].price.unit_fenn (line {line}): is no known key; did you mean unit_fen?"
     assert found["offers[0].price.unit_fen"].text("en").endswith("is missing")
     assert "2" in caught.value.what_text("zh")

@@ -75,7 +75,7 @@ def test_pass_is_sold_in_the_season_and_in_its_hours(at: str, refused: list[str]
 
 def test_pass_says_when_the_counter_is_open() -> None:
     answer = Till(PARK).quote("park-pass", annual_pass(), proofs=PAPERS, at="2012-12-20 17:05")
-    assert answer.refusals[0].text("zh") == "现在 17:05,不在办理时间内;办理时间:每天 08:30-16:30"
+    assert answer.refusals[0].text("zh") == "现在 17:05，不在办理时间内；办理时间：每天 08:30-16:30"
     assert answer.refusals[0].text("en") == "it is 17:05 now; the offer is open daily 08:30-16:30"
 
 

@@ -26,7 +26,7 @@ def test_refusal_is_worded_in_both_languages_with_the_same_places(code: RefusalC
 
 def test_refusal_reads_money_in_yuan_and_keeps_it_in_fen() -> None:
     refusal = Refusal(RefusalCode.NO_BENEFIT, {"list_fen": 1250})
-    assert refusal.text("zh") == "原价 12.50 元不高于优惠价,按原价收,不占用优惠名额"
+    assert refusal.text("zh") == "原价 12.50 元不高于优惠价，按原价收，不占用优惠名额"
     assert json.loads(json.dumps(dict(refusal.numbers))) == {"list_fen": 1250}
 
 

@@ -107,7 +107,7 @@ def test_third_ticket_is_refused_with_its_numbers() -> None:
         "asked": 1,
     }
     assert (uses["limit"], uses["used"], uses["max"]) == ("purchase", 1, 1)
-    assert answer.refusals[0].text("zh") == "每卡本次活动最多 2 张:已用 2,还可用 0,这次要 1"
+    assert answer.refusals[0].text("zh") == "每卡本次活动最多 2 张：已用 2，还可用 0，这次要 1"
 
 
 def test_one_ticket_uses_up_the_one_purchase() -> None:

@@ -172,7 +172,7 @@ def test_json_holds_fen_and_what_was_typed() -> None:
             "zh",
             [
                 "2012-12-25 当日报表",
-                "会员价(元)",
+                "会员价（元）",
                 "看电影",
                 "洗衣",
                 "张三",

@@ -24,7 +24,7 @@ BASE = "http://127.0.0.1:8520"
 class TillJammed(JingkaError):
     code = "till-jammed"
     retry = Retry.RETRY
-    what = Words("钱箱卡住({times} 次)", "the till is jammed ({times} times)")
+    what = Words("钱箱卡住（{times} 次）", "the till is jammed ({times} times)")
     hint = Words("请敲一下", "give it a knock")
 
 

@@ -71,7 +71,7 @@ async def test_the_policy_lets_no_inline_script_run(client: httpx.AsyncClient) -
 
 async def test_an_announced_body_over_the_bound_is_refused_unread(client: httpx.AsyncClient) -> None:
     answer = await client.post("/coin", content=b"1" * (BODY_BYTES_MAX + 1))
-    assert (answer.status_code, answer.json()["code"]) == (413, "body-too-large")
+    assert (answer.status_code, answer.json()["code"]) == (413, "request-too-large")
 
 
 async def test_a_body_at_the_bound_is_read(client: httpx.AsyncClient) -> None:
@@ -86,7 +86,7 @@ async def test_an_unannounced_body_over_the_bound_is_refused(client: httpx.Async
             yield b" " * 1024
 
     answer = await client.post("/coin", content=pieces(), headers={"content-type": "application/json"})
-    assert (answer.status_code, answer.json()["code"]) == (413, "body-too-large")
+    assert (answer.status_code, answer.json()["code"]) == (413, "request-too-large")
 
 
 async def test_websockets_are_closed_at_the_door() -> None:

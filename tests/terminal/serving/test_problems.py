@@ -15,9 +15,9 @@ HTML = {"accept": "text/html,application/xhtml+xml"}
 @pytest.mark.parametrize(
     ("headers", "title", "hint"),
     [
-        ({}, "钱箱卡住(3 次)", "请敲一下"),
+        ({}, "钱箱卡住（3 次）", "请敲一下"),
         ({"accept-language": "en-GB,en;q=0.9"}, "the till is jammed (3 times)", "give it a knock"),
-        ({"accept-language": "fr,zh-CN;q=0.8"}, "钱箱卡住(3 次)", "请敲一下"),
+        ({"accept-language": "fr,zh-CN;q=0.8"}, "钱箱卡住（3 次）", "请敲一下"),
         (
             {"accept-language": "zh", "cookie": "x=1; jingka_language=en"},
             "the till is jammed (3 times)",

@@ -61,7 +61,7 @@ async def test_the_page_stands_in_every_state_and_language(
     assert page.status_code == 200
     words = {
         "idle": ("请刷卡或插卡", "Present a card"),
-        "member": ("会员,有效", "member, active"),
+        "member": ("会员，有效", "member, active"),
         "suspended": ("已口头挂失", "reported lost"),
         "other-bank": ("其他银行的卡", "another bank"),
         "no-card": ("这不是银行卡", "not a bank card"),
@@ -116,7 +116,7 @@ async def test_the_price_follows_what_is_typed(cashier: httpx.AsyncClient, till:
         return (await cashier.post("/counter/quote", data={**typed, **change}, headers=HTMX)).text
 
     assert "¥20.00" in await panel()
-    assert "请填写：单价(原价)" in await panel(**{"0.line.list_price": ""})
+    assert "请填写：单价（原价）" in await panel(**{"0.line.list_price": ""})
     excluded = await panel(**{"0.attributes.format": "3d"})
     assert "不享受本优惠" in excluded
     assert "<button" not in excluded
