@@ -164,7 +164,7 @@ class FakeDrawer:
         self._till = till
 
     def names(self) -> list[dict[str, str]]:
-        return [{"name": name} for name in CARDS]
+        return [{"name": name, "zh": name, "en": name} for name in CARDS]
 
     async def present(self, name: str) -> None:
         if name not in CARDS:

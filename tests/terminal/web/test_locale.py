@@ -56,6 +56,11 @@ def test_every_standing_has_its_tone() -> None:
     assert TONES.keys() == set(Standing)
 
 
+def test_every_card_that_does_not_count_has_its_next_step() -> None:
+    hints = set(catalogue_keys(CATALOGUE, "standing-hint."))
+    assert hints == {f"standing-hint.{standing}" for standing in Standing if standing is not Standing.ACTIVE}
+
+
 def test_no_template_has_script_or_style_inside_it() -> None:
     for path in (HERE / "templates").glob("*.html"):
         text = path.read_text(encoding="utf-8")
