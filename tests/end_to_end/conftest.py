@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from drivers.virtual.pty import PtyPresenter
 from tests.fakes.pcscd import PcscDaemon
 from tests.fakes.postgres import PostgresCluster
 
@@ -29,3 +30,11 @@ def pcscd() -> Iterator[PcscDaemon]:
     """A real pcscd with two virtual slots."""
     with PcscDaemon.start() as running:
         yield running
+
+
+@pytest.fixture
+def stripes() -> Iterator[PtyPresenter]:
+    """A stripe reader on a pseudo-terminal of the test."""
+    presenter = PtyPresenter()
+    yield presenter
+    presenter.unplug()
