@@ -1,0 +1,67 @@
+"""Headquarters' page in a real browser: a redemption at a real till shows by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from config.errors import Language
+from terminal.demo import OPERATOR, TERMINAL
+from tests.fakes.browser import NARROW, WIDE, chromium, opened, picture, sign_in
+from tests.fakes.installation import Installation
+
+PERSON, PIN = OPERATOR[0], OPERATOR[3]
+MARK_THIS_LOAD = "window.sameLoad = true"  # a reload would lose it
+SAME_LOAD = "window.sameLoad === true"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    with Installation(tmp_path_factory.mktemp("headquarters")) as installation:
+        yield installation.start()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.mark.parametrize(
+    ("language", "size", "card", "masked", "offer", "state"),
+    [
+        ("zh", WIDE, "member", "**** 0013", "十元电影票", "已完成"),
+        ("en", NARROW, "member-2", "**** 0217", "10-yuan film ticket", "completed"),
+    ],
+)
+def test_a_redemption_at_the_till_shows_at_headquarters_without_a_reload(
+    language: Language,
+    size: tuple[int, int],
+    card: str,
+    masked: str,
+    offer: str,
+    state: str,
+    site: Installation,
+    browser: Browser,
+    tmp_path: Path,
+) -> None:
+    with opened(browser, site.headquarters.url, language, size) as page:
+        sign_in(page, PERSON, PIN)
+        expect(page.locator("#terminals tbody tr")).to_contain_text(TERMINAL)
+        expect(page.locator("#terminals .pill.good")).to_have_count(1)
+        units = page.locator("#live .tile dd").nth(1)
+        before = int(units.inner_text())
+        page.evaluate(MARK_THIS_LOAD)
+
+        sold = site.buy(site.present(card), 2)
+
+        row = page.locator(f"#sale-{sold['id']}")
+        for words in (masked, offer, state, "¥20.00", TERMINAL):
+            expect(row).to_contain_text(words)
+        expect(units).to_have_text(str(before + 2))
+        assert page.evaluate(SAME_LOAD)
+        picture(page, tmp_path / "arrived.png")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
