@@ -30,10 +30,7 @@ from sync.errors import (
     SignatureInvalid,
     SignatureMissing,
 )
-from sync.line import Exchange, Line
 from sync.private_file import read_private, replace_private
-from sync.refusals import problem_of, refusal
-from sync.signing import DeviceKey, verify_response
 from sync.wire import (
     ENROLMENTS_PATH,
     EnrolmentAnswer,
@@ -46,6 +43,8 @@ from sync.wire import (
 
 if TYPE_CHECKING:
     import httpx
+
+    from sync.line import Exchange
 
 KEY_FILE: Final = "device.key"
 ENROLMENT_FILE: Final = "enrolment.json"
@@ -76,6 +75,9 @@ def enrol(
     `HeadquartersUntrusted`, `AlreadyEnrolled` (this directory belongs to a terminal of another headquarters),
     `LineDown` and the other answers of `sync.refusals`, and those of the key file.
     """
+    from sync.line import Line  # the daemon only loads an enrolment, and starts the quicker without these
+    from sync.signing import DeviceKey
+
     parsed = parse_code(code)
     try:
         existing = load_enrolment(data_dir)
@@ -113,6 +115,8 @@ def load_enrolment(data_dir: Path) -> Enrolment:
 
 def _headquarters_time(exchange: Exchange) -> datetime | None:
     """Headquarters' clock when it refused ours. Not yet provable, and it need not be: it only dates our own request."""
+    from sync.refusals import problem_of
+
     problem = problem_of(exchange.response)
     if problem.code != ProblemCode.CLOCK_SKEWED or problem.time is None:
         return None
@@ -121,6 +125,9 @@ def _headquarters_time(exchange: Exchange) -> datetime | None:
 
 def _proven(exchange: Exchange, code: EnrolmentCode, url: str) -> tuple[Enrolment, bytes]:
     """The answer, once the code vouches for its key and its key for all of it; with the bytes to keep."""
+    from sync.refusals import problem_of, refusal
+    from sync.signing import verify_response
+
     if exchange.response.status not in (200, 201):
         if problem_of(exchange.response).code == ProblemCode.CODE_REFUSED:
             raise CodeRefused("enrol", url)

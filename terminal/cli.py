@@ -5,6 +5,7 @@ Every command imports what it needs when it runs, so that `jingka run` starts as
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +17,12 @@ from terminal.commands import book, ledger, membership, people
 from terminal.commands.options import DEFAULT_CONFIG, JSON, Config, DataDir, HqConfig, Language, LedgerDir
 
 app = typer.Typer(
-    name="jingka", help="The 京卡 merchant terminal.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+    name="jingka",
+    help="The 京卡 merchant terminal.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 hq_app = typer.Typer(help="The headquarters service; without a subcommand it serves.", rich_markup_mode=None)
 app.add_typer(ledger.app, name="ledger")
@@ -30,6 +36,7 @@ app.add_typer(hq_app, name="hq")
 @app.command()
 def run(config: Config = DEFAULT_CONFIG) -> None:
     """Run the terminal daemon."""
+    gc.disable()  # a start makes much and drops little, so collecting would only cost time; `serve` turns it on again
     from config.settings import load_terminal
     from terminal.daemon import serve
 

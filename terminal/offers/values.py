@@ -63,7 +63,8 @@ BasisPoints = Annotated[int, Field(gt=0, lt=10_000)]  # of the list price that t
 class Part(BaseModel):
     """What all parts of a book have in common."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    # Deferred: the book's own validator holds those of its parts; building each at import would double a start's work.
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", defer_build=True)
 
 
 class Wording(Part):

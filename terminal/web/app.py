@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -29,6 +29,7 @@ __all__ = ["StatusNow", "SyncNow", "WebParts", "create_app"]
 
 HERE = Path(__file__).parent
 COOKIE = "jingka_terminal"  # not headquarters' name: in the demonstration both are served by one machine
+WARM_AFTER_S = 0.5  # the first answers come first: compiling competes with them for the one interpreter
 NAV = (
     NavLink("/", "nav.counter", (Role.CASHIER, Role.MANAGER)),
     NavLink("/day", "nav.day", (Role.MANAGER,)),
@@ -76,12 +77,19 @@ def create_app(parts: WebParts) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI, parts: WebParts, pages: Pages) -> AsyncIterator[None]:
-    """The daemon's own lifespan, with the templates compiled meanwhile."""
+    """The daemon's own lifespan, with the templates compiled soon after."""
     daemon: AbstractAsyncContextManager[object] = parts.lifespan(app) if parts.lifespan else nullcontext()
     async with daemon:
-        warming = asyncio.create_task(asyncio.to_thread(pages.warm))
+        warming = asyncio.create_task(_warm(pages))
         try:
             yield
         finally:
             parts.hub.close()
-            await warming
+            warming.cancel()
+            with suppress(asyncio.CancelledError):
+                await warming
+
+
+async def _warm(pages: Pages) -> None:
+    await asyncio.sleep(WARM_AFTER_S)
+    await asyncio.to_thread(pages.warm)

@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from config.errors import Language
-from terminal.reports.daily import DailyReport, daily
-from terminal.reports.exports import as_dict, to_csv, to_xlsx
 from terminal.serving.locale import language_of
 from terminal.serving.pages import Pages
 from terminal.serving.people import Role
 from terminal.serving.sign_in import Gate
 from terminal.web.api import API
 from terminal.web.parts import WebParts
+
+if TYPE_CHECKING:
+    from terminal.reports.daily import DailyReport
 
 CSV_TYPE = "text/csv; charset=utf-8"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -31,18 +32,24 @@ def report_routes(parts: WebParts, gate: Gate) -> APIRouter:
     @router.get("/daily")
     async def report(request: Request, day: date | None = None) -> dict[str, Any]:
         """One business day, today's without `day`: totals, by offer, by cashier, by hour, each redemption."""
+        from terminal.reports.exports import as_dict  # the start is quicker without the reports
+
         gate.require(request, Role.MANAGER)
         return as_dict(await _report(parts, day))
 
     @router.get("/daily.csv", response_class=Response, responses={200: {"content": {CSV_TYPE: {}}}})
     async def csv(request: Request, day: date | None = None) -> Response:
         """The same as CSV (UTF-8 with a byte-order mark, as Excel wants it)."""
+        from terminal.reports.exports import to_csv
+
         gate.require(request, Role.MANAGER)
         return await _file(request, await _report(parts, day), to_csv, "csv", CSV_TYPE)
 
     @router.get("/daily.xlsx", response_class=Response, responses={200: {"content": {XLSX_TYPE: {}}}})
     async def xlsx(request: Request, day: date | None = None) -> Response:
         """The same as an Excel workbook."""
+        from terminal.reports.exports import to_xlsx
+
         gate.require(request, Role.MANAGER)
         return await _file(request, await _report(parts, day), to_xlsx, "xlsx", XLSX_TYPE)
 
@@ -86,6 +93,8 @@ async def _report(parts: WebParts, day: date | None) -> DailyReport:
     asked = (day or parts.today()).isoformat()
 
     def read() -> DailyReport:
+        from terminal.reports.daily import daily
+
         return daily(parts.counter.redemptions(asked), asked, parts.people.names())
 
     return await asyncio.to_thread(read)
