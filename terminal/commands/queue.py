@@ -12,12 +12,25 @@ from typing import Any
 
 import typer
 
+from config.errors import JingkaError, Retry, Words
 from config.settings import TerminalSettings, load_terminal
 from terminal.commands.options import LEDGER_FILE
 
 DAEMON_PID_FILE = "daemon.pid"
 WAIT_S = 60  # a person waits for this: a day's entries, not a month's
 POLL_S = 0.2
+
+
+class DaemonSilent(JingkaError):
+    """Another program holds the ledger, and it does not answer as the daemon of these settings."""
+
+    code = "daemon-silent"
+    retry = Retry.RETRY
+    what = Words("账本被占用，但终端程序没有应答（{reason}）", "the ledger is in use, but no daemon answers ({reason})")
+    hint = Words(
+        "请稍后再试；并确认 --config 是运行中的终端所用的设置",
+        "try again in a moment; check that --config names the running terminal's settings",
+    )
 
 
 def push_now(config: Path, json: bool) -> int:
@@ -28,7 +41,7 @@ def push_now(config: Path, json: bool) -> int:
     try:
         left = _push_alone(settings)
     except LedgerLocked:
-        left = _ask_daemon(settings)
+        left = _daemon_drains(settings)
     if json:
         typer.echo(json_format.dumps(left, ensure_ascii=False))
     elif left["waiting"]:
@@ -54,8 +67,16 @@ def _push_alone(settings: TerminalSettings) -> dict[str, Any]:
     return {"waiting": report.waiting, "reason": str(report.error) if report.error else ""}
 
 
+def _daemon_drains(settings: TerminalSettings) -> dict[str, Any]:
+    """The daemon holds the ledger: it does the work. Raises `DaemonSilent`, also for one that is only starting."""
+    try:
+        return _ask_daemon(settings)
+    except (OSError, ValueError) as error:  # no pid file yet, a pid that is gone, a page that does not answer
+        raise DaemonSilent("push entries", settings.terminal.name, reason=type(error).__name__) from error
+
+
 def _ask_daemon(settings: TerminalSettings) -> dict[str, Any]:
-    """The daemon holds the ledger: tell it to hurry and watch its queue."""
+    """Tell the daemon to hurry and watch its queue."""
     pid = int((settings.data_dir / DAEMON_PID_FILE).read_text(encoding="ascii"))
     os.kill(pid, signal.SIGUSR1)
     url = f"http://127.0.0.1:{settings.terminal.port}/healthz"
