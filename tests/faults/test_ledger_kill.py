@@ -19,7 +19,7 @@ from terminal.ledger.ledger import Ledger
 from terminal.ledger.verify import verify
 from tests.fakes.clock import SteppedClock
 
-KILLS = int(os.environ.get("JINGKA_TEST_KILLS", "40"))  # some ten seconds; a soak run asks for more
+KILLS = int(os.environ.get("LEDGER_KILLS", "40"))  # some ten seconds; a soak run asks for more
 ACKNOWLEDGED_BEFORE_KILL_MAX = 25
 STEP_MS_MAX = 2.0  # a kill lands anywhere within about two steps after the last acknowledgement
 
