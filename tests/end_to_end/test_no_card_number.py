@@ -12,6 +12,7 @@ import io
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -191,6 +192,23 @@ def read_all_pages(site: Installation) -> dict[str, bytes]:
     return pages
 
 
+def run_all_commands(site: Installation) -> dict[str, bytes]:
+    """What the commands print that a person sends on: the support dump, the report, the ledger's export."""
+    settings = str(site.terminal.settings_file)
+    commands = {
+        "support": ("support", "--config", settings),
+        "report": ("report", "--config", settings, "--format", "json"),
+        "export": ("ledger", "export", "--config", settings),
+    }
+    printed = {}
+    for name, arguments in commands.items():
+        program = [sys.executable, "-m", "terminal.cli", *arguments]
+        done = subprocess.run(program, check=False, capture_output=True, env=site.environment)
+        assert done.returncode == 0, done.stderr.decode()
+        printed[name] = done.stdout + done.stderr
+    return printed
+
+
 def dump(database_url: str) -> bytes:
     """The whole database as SQL, where no compressed column can hide anything."""
     plain = database_url.replace("postgresql+psycopg", "postgresql")
@@ -215,7 +233,7 @@ def test_no_card_number_on_a_wire_in_a_page_or_in_a_file(
             eventually(lambda: b"redemption" in office_events(), "headquarters' page hears of the sales")
             heard = till_events()
         assert heard.count(b"event: presentation") >= len(CHIPS) + 3
-        pages = read_all_pages(site)
+        pages = read_all_pages(site) | run_all_commands(site)
         sql = dump(database_url)
         running = files_with_numbers(root)  # while both processes hold their files open, journals and all
         wires = watched.on_the_wires()
@@ -223,6 +241,7 @@ def test_no_card_number_on_a_wire_in_a_page_or_in_a_file(
     assert b"**** 0013" in wires, "the masked number is what clients see"
     assert found_in(wires) == []
     assert {name: found for name, page in pages.items() if (found := found_in(page))} == {}
+    assert all(b"**** 0021" in pages[name] for name in ("report", "export", "/api/v1/reports/daily.csv"))
     assert b"**** 0021" in sql, "the sale by stripe has arrived"
     assert found_in(sql) == []
     assert running == {}
