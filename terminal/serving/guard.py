@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config.errors import Language
 from terminal.serving.locale import language_of
-from terminal.serving.problems import BodyTooLarge, ForeignRequest, WebError, WrongHost, problem_of
+from terminal.serving.problems import ForeignRequest, RequestTooLarge, WebError, WrongHost, problem_of
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 BODY_BYTES_MAX = 64 * 1024  # the largest form of a counter is under 8 KiB
@@ -99,7 +99,7 @@ class Guard:
             return ForeignRequest("serve request", "origin")
         length = headers.get("content-length", "")
         if length.isdigit() and int(length) > self._body_bytes_max:
-            return BodyTooLarge("read request", "body", bytes_max=self._body_bytes_max)
+            return RequestTooLarge("read request", "body", bytes_max=self._body_bytes_max)
         return None
 
 

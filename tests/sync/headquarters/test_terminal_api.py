@@ -221,7 +221,7 @@ def test_a_signed_bomb_is_refused_before_it_is_opened(scene: Scene) -> None:
 def test_a_body_over_the_bound_is_not_read(scene: Scene) -> None:
     request = good(scene)
     answer = scene.terminal.send(dataclasses.replace(request, body=b"x" * (BODY_BYTES_MAX + 1)))
-    assert (answer.status, code_of(answer)) == (413, "body-too-large")
+    assert (answer.status, code_of(answer)) == (413, "request-too-large")
 
 
 def test_a_failed_request_may_come_again(scene: Scene) -> None:
