@@ -170,6 +170,13 @@ def test_the_readme_tells_what_the_demonstration_uses() -> None:
     assert not any(card.digits in page.read_text(encoding="utf-8") for card in DEMO_CARDS.values() for page in PAGES)
 
 
+def test_the_cashiers_page_quotes_what_stands_on_the_screen() -> None:
+    words = (ROOT / "terminal" / "web" / "locale" / "zh.toml").read_text(encoding="utf-8")
+    quoted = set(re.findall(r"“([^”]+)”", read("cashier.md")))
+    assert len(quoted) > 4
+    assert [each for each in quoted if each not in words] == []
+
+
 def test_the_architecture_names_tests_that_exist() -> None:
     named = set(re.findall(r"`(tests/[\w/.]+)`", read("architecture.md")))
     assert len(named) > 20
