@@ -181,6 +181,7 @@ class Counter:
         self._presentation: Presentation | None = None
         self._read: CardRead | None = None
         self._presented_ms = 0
+        self._judged_before_sale = False  # the presented card's offers may say more than is left
         self._quotes: OrderedDict[str, HeldQuote] = OrderedDict()
         self._unsettled_since_ms: dict[str, int] = {}
 
@@ -198,6 +199,9 @@ class Counter:
         """The card presented now, or None."""
         if self._presentation and self._clock.monotonic_ms() - self._presented_ms > self._times.presentation_s * 1000:
             self.clear()
+        if self._judged_before_sale and self._read and self._presentation:
+            self._presentation = replace(self._judge(self._read), id=self._presentation.id)
+            self._judged_before_sale = False
         return self._presentation
 
     def card_read(self, read: CardRead) -> None:
@@ -239,14 +243,8 @@ class Counter:
         return replace(blank, member=found.member, masked=found.masked, offers=offers)
 
     def _present(self, presentation: Presentation) -> None:
-        self._presentation = presentation
+        self._presentation, self._judged_before_sale = presentation, False
         self._events.publish("presentation", presentation_summary(presentation))
-
-    def refresh(self) -> None:
-        """Judge the presented card anew, after a redemption has used something up."""
-        if self._read and self._presentation:
-            judged = self._judge(self._read)
-            self._presentation = replace(judged, id=self._presentation.id)
 
     # --- the sale -------------------------------------------------------------------------------------------------
 
@@ -395,7 +393,7 @@ class Counter:
 
     def _announce(self, done: Redemption) -> None:
         self._on_entry()
-        self.refresh()
+        self._judged_before_sale = True  # judged anew when somebody looks: the reply to this sale need not wait for it
         self._events.publish("redemption", {"id": done.id, "state": done.state.value, "sequence": done.sequence})
 
     async def _write(self, step: Callable[[], Answer]) -> Answer:
