@@ -9,15 +9,22 @@ import shlex
 import shutil
 import subprocess
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
-from config.settings import HqFileSettings, TerminalSettings, known_keys
+from config.settings import HqFileSettings, TerminalSettings, known_keys, load_hq, load_terminal
+from drivers.virtual.card import DEMO_CARDS
+from sync.headquarters.app import create_app as create_headquarters
 from sync.headquarters.projection import FlagCode
 from sync.wire import ProblemCode
+from terminal.daemon import Daemon
+from terminal.demo import OPERATOR, PEOPLE, prepare
 from terminal.offers.refusal import RefusalCode
+from terminal.serving.hub import Hub
 from tests.config.error_tree import error_classes, import_all
 from tests.docs_tables import DOCS, TABLES, Table, block, cells, commands, drawn, spelling
 
@@ -72,6 +79,25 @@ def test_every_error_is_explained() -> None:
 def test_every_code_between_terminal_and_headquarters_is_explained() -> None:
     assert set(ProblemCode) - code_of("api.md") == set()
     assert set(FlagCode) - code_of("headquarters.md") == set()
+
+
+@pytest.fixture
+def applications(tmp_path: Path) -> Iterator[list[FastAPI]]:
+    """The terminal and headquarters, as the demonstration builds them; neither listens."""
+    terminal_file, hq_file = prepare(tmp_path, "virtual")
+    daemon = Daemon(load_terminal(terminal_file), Hub())
+    try:
+        yield [daemon.app, create_headquarters(load_hq(hq_file))]
+    finally:
+        daemon.ledger.close()
+
+
+def test_every_call_of_both_apis_is_explained(applications: list[FastAPI]) -> None:
+    calls = {path for application in applications for path in application.openapi()["paths"]}
+    told = {re.sub(r"\{\w+\}", "{}", path) for path in re.findall(r"`(?:[A-Z]+ )?(/[^`?\s]+)", read("api.md"))}
+    apis = {re.sub(r"\{\w+\}", "{}", path) for path in calls if re.match(r"/(api/|demo/|healthz|metrics)", path)}
+    assert len(apis) > 20
+    assert apis - told == set()
 
 
 @every_table
@@ -161,9 +187,6 @@ def test_the_readmes_scripts_can_be_run() -> None:
 
 
 def test_the_readme_tells_what_the_demonstration_uses() -> None:
-    from drivers.virtual.card import DEMO_CARDS
-    from terminal.demo import OPERATOR, PEOPLE
-
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for person, _, _, pin in (*PEOPLE, OPERATOR):
         assert f"`{person}`, PIN `{pin}`" in readme
