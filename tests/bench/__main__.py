@@ -48,7 +48,7 @@ def measure(wanted: set[str], cache: Path, *, quick: bool) -> None:
     if "start" in wanted:
         start.measure(cache, full, starts)
     if "ledger" in wanted:
-        ledger_commit.measure_all(full.ledger_entries, with_proof=False)
+        ledger_commit.measure_all(cache, full.ledger_entries)
 
 
 if __name__ == "__main__":

@@ -1,49 +1,29 @@
 """How long a step of the ledger takes, beside a raw SQLite FULL commit in the same run.
 
-    python -m tests.bench.ledger_commit [--entries 1000000] [--verify]
-
-Prints medians with the 5th and 95th percentile in milliseconds, for a new ledger and one that holds `--entries`, and
-the ratio of each step to the raw commit, with the calls interleaved so that both meet the same disk.
+Medians with the 5th and 95th percentile, for a new ledger and a full one, and the ratio of each step to the raw commit;
+the calls are interleaved so that both meet the same disk.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
+import shutil
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
-from terminal.ledger import steps
 from terminal.ledger.bodies import Authorisation
 from terminal.ledger.clock import SystemClock
 from terminal.ledger.ledger import Ledger
-from terminal.ledger.project import Redemption
-from terminal.ledger.verify import verify
-from tests.bench.figures import heading
+from tests.bench.figures import Spread, heading, line
+from tests.bench.site import LEDGER_FILE, TERMINAL, filled_ledger
 from tests.bench.yardsticks import RawCommits
 from tests.fakes.sales import sale
 
 ROUNDS = 1000
-FILL_ENTRIES = 20_000  # in one transaction while the ledger is filled
-
-
-def fill(ledger: Ledger, entries: int) -> None:
-    """Completed sales until the ledger holds `entries`, many to a transaction."""
-
-    def batch(first: int) -> None:
-        with ledger._writing.transaction("fill", "bench") as step:
-            for number in range(first, first + FILL_ENTRIES // 2):
-                asked = sale(number)
-                opened: Redemption = step.record(None, asked.id, "c01", asked)
-                done = steps.completion(opened, "000000000001")
-                assert done is not None
-                step.record(opened, asked.id, "c01", done)
-
-    for first in range(0, entries // 2, FILL_ENTRIES // 2):
-        ledger.writer.run(batch, first)
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -79,36 +59,21 @@ def measure(ledger: Ledger, raw: RawCommits, first: int) -> None:
     asyncio.run(rounds())
     yardstick = statistics.median(times["raw FULL commit"])
     for name, values in times.items():
-        cuts = statistics.quantiles(values, n=20)
-        middle = statistics.median(values)
-        print(f"  {name:24} {middle:7.3f} ms  ({cuts[0]:.3f} .. {cuts[-1]:.3f})  {middle / yardstick:5.2f} raw commits")
+        line(name, Spread.of(values), f"{statistics.median(values) / yardstick:.2f} raw commits")
 
 
-def measure_all(entries: int, *, with_proof: bool) -> None:
-    """A new ledger, then one of `entries`; `with_proof` also verifies it."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "ledger.db"
-        raw = RawCommits(Path(directory) / "raw.db")
-        ledger = Ledger.open(path, "T1", SystemClock())
+def measure_all(cache: Path, entries: int) -> None:
+    """The steps on a new ledger, then on one of `entries`, which is kept in `cache`."""
+    with tempfile.TemporaryDirectory(dir=cache) as directory:
+        raw = RawCommits(Path(directory) / "raw.sqlite")
         heading("ledger: a new one")
-        measure(ledger, raw, first=10**9)
-        took_ms = timed(lambda: fill(ledger, entries))
-        heading(f"ledger: {ledger.last_sequence():,} entries (filled in {took_ms / 1000:.0f} s)")
-        measure(ledger, raw, first=2 * 10**9)
-        ledger.close()
+        with closing(Ledger.open(Path(directory) / "new.sqlite", TERMINAL, SystemClock())) as ledger:
+            measure(ledger, raw, first=10**9)
+        full = Path(directory) / "full"
+        shutil.copytree(filled_ledger(cache, entries), full)
+        with closing(Ledger.open(full / LEDGER_FILE, TERMINAL, SystemClock())) as ledger:
+            heading(f"ledger: {ledger.last_sequence():,} entries")
+            measure(ledger, raw, first=2 * 10**9)
         raw.close()
-        print(f"  opened in {timed(lambda: Ledger.open(path, 'T1', SystemClock()).close()):.1f} ms")
-        if with_proof:
-            print(f"  verified in {timed(lambda: print(verify(path))) / 1000:.0f} s")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--entries", type=int, default=1_000_000)
-    parser.add_argument("--verify", action="store_true", help="also verify the filled ledger")
-    options = parser.parse_args()
-    measure_all(options.entries, with_proof=options.verify)
-
-
-if __name__ == "__main__":
-    main()
+        opened_ms = timed(lambda: Ledger.open(full / LEDGER_FILE, TERMINAL, SystemClock()).close())
+        line("opened in", f"{opened_ms:.1f} ms")

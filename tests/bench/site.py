@@ -1,4 +1,4 @@
-"""One terminal to be measured: its settings, key, roll, book and people in a directory, and a session at its API.
+"""One terminal to be measured: its settings, key, roll, book and people in a directory.
 
 A swipe reader on a pseudo-terminal that the measuring process holds; an offer of which one card may have very many, so
 that every round sells; a headquarters that does not answer, for that is when the terminal must be as quick.
@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.client
-import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from config.errors import Words
 from drivers.virtual.card import VirtualCard
 from drivers.virtual.pty import PtyPresenter
 from sync.enrolment import enrol
+from terminal.ledger import steps
 from terminal.ledger.clock import SystemClock
 from terminal.ledger.ledger import Ledger
+from terminal.ledger.project import Redemption
 from terminal.membership.build import write_roll
 from terminal.membership.card_list import RosterLine
 from terminal.membership.roll import Roll
@@ -31,14 +30,15 @@ from terminal.membership.standing import MemberClass, Standing
 from terminal.membership.token import ProgrammeKey, create_programme_key, load_programme_key
 from terminal.serving.people import Person, Role, add_person
 from tests.bench.figures import heading
-from tests.bench.ledger_commit import fill
 from tests.bench.processes import free_port, running
+from tests.bench.till import CASHIER, PIN, REPLY_S_MAX, Till
 from tests.fakes.headquarters import FakeHeadquarters
+from tests.fakes.sales import sale
 
 CARDS = 200  # of the measuring process, spread over the roll by their tokens
 TERMINAL = "till-1"
-CASHIER, PIN = "c01", "1234"
-REPLY_S_MAX = 10.0
+LEDGER_FILE = "ledger.sqlite"
+FILL_ENTRIES = 20_000  # in one transaction while a ledger is filled
 AWAY = "http://127.0.0.1:9"  # nobody listens on the discard port: the line is down
 TITLE = Words("测试卡", "synthetic card")
 BOOK = """
@@ -100,7 +100,7 @@ def prepare(root: Path, cache: Path, load: Load, device: str) -> tuple[Path, int
     data.mkdir(mode=0o700)
     key_path, roll_path = _roll(cache, load.roll_cards)
     if load.ledger_entries:
-        for part in _ledger(cache, load.ledger_entries).iterdir():
+        for part in filled_ledger(cache, load.ledger_entries).iterdir():
             shutil.copy2(part, data / part.name)
     (root / "book.toml").write_text(BOOK, encoding="utf-8")
     add_person(data / "people.toml", Person(CASHIER, "王芳", Role.CASHIER), PIN)
@@ -161,7 +161,7 @@ def _roster(cards: int, key: ProgrammeKey) -> Iterator[RosterLine]:
         yield RosterLine(token, Standing.ACTIVE, MemberClass.ORDINARY, None, token)
 
 
-def _ledger(cache: Path, entries: int) -> Path:
+def filled_ledger(cache: Path, entries: int) -> Path:
     """A directory that holds a closed ledger; filled once for each size."""
     directory = cache / f"ledger-{entries}"
     if not directory.exists():
@@ -169,72 +169,26 @@ def _ledger(cache: Path, entries: int) -> Path:
         draft = directory.with_suffix(".draft")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir()
-        with contextlib.closing(Ledger.open(draft / "ledger.sqlite", TERMINAL, SystemClock())) as ledger:
+        with contextlib.closing(Ledger.open(draft / LEDGER_FILE, TERMINAL, SystemClock())) as ledger:
             fill(ledger, entries)
         draft.rename(directory)
     return directory
 
 
-class Till:
-    """A signed-in program at the terminal's API, on one kept-alive connection."""
+def fill(ledger: Ledger, entries: int) -> None:
+    """Completed sales until the ledger holds `entries`, many to a transaction."""
 
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REPLY_S_MAX)
-        self._headers = {"Content-Type": "application/json"}
-        self._connection.connect()
-        self.post("/api/v1/session", {"cashier": CASHIER, "pin": PIN})
+    def batch(first: int) -> None:
+        with ledger._writing.transaction("fill", "bench") as step:
+            for number in range(first, first + FILL_ENTRIES // 2):
+                asked = sale(number)
+                opened: Redemption = step.record(None, asked.id, "c01", asked)
+                done = steps.completion(opened, "000000000001")
+                assert done is not None
+                step.record(opened, asked.id, "c01", done)
 
-    def post(self, path: str, message: Mapping[str, Any]) -> Any:
-        """The answer's JSON; anything but 2xx ends the measurement."""
-        self._connection.request("POST", path, json.dumps(message), self._headers)
-        return self._answer(path)
-
-    def get(self, path: str) -> Any:
-        """The answer's JSON."""
-        self._connection.request("GET", path, headers=self._headers)
-        return self._answer(path)
-
-    def _answer(self, path: str) -> Any:
-        response = self._connection.getresponse()
-        content = response.read()
-        if response.status // 100 != 2:
-            raise SystemExit(f"{path}: {response.status} {content.decode()}")
-        if cookie := response.headers["Set-Cookie"]:
-            self._headers["Cookie"] = cookie.split(";")[0]
-        return json.loads(content) if content else None
-
-    @contextlib.contextmanager
-    def events(self) -> Iterator[EventStream]:
-        """The live events, as a page hears them."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=REPLY_S_MAX)
-        try:
-            connection.request("GET", "/api/v1/events", headers=self._headers)
-            yield EventStream(connection.getresponse())
-        finally:
-            connection.close()
-
-    def close(self) -> None:
-        """Hang up."""
-        self._connection.close()
-
-
-class EventStream:
-    """Server-sent events off one response."""
-
-    def __init__(self, response: http.client.HTTPResponse) -> None:
-        assert response.status == 200, response.status
-        self._response = response
-
-    def next(self, name: str) -> tuple[int, Any]:
-        """Skip to the next event of this name: (monotonic ns of its last byte, its data)."""
-        event = ""
-        while row := self._response.readline().decode():
-            if row.startswith("event: "):
-                event = row[7:].strip()
-            elif row.startswith("data: ") and event == name:
-                return time.monotonic_ns(), json.loads(row[6:])
-        raise SystemExit("the event stream ended")
+    for first in range(0, entries // 2, FILL_ENTRIES // 2):
+        ledger.writer.run(batch, first)
 
 
 @contextlib.contextmanager
