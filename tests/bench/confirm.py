@@ -31,7 +31,9 @@ LINES = [{"category": "film-ticket", "quantity": 2, "list_price": 8000, "attribu
 def measure(cache: Path, load: Load, rounds: int) -> None:
     """Print the confirmation's time for `rounds` redemptions and its ratio to the limit."""
     heading(f"confirm: {load}")
-    raw_ms, bare_ms, ours_ms = [], [], []
+    raw_ms: list[float] = []
+    bare_ms: list[float] = []
+    ours_ms: list[float] = []
     with (
         tempfile.TemporaryDirectory(dir=cache) as root,
         contextlib.closing(RawCommits(Path(root) / "raw.sqlite")) as raw,
