@@ -28,7 +28,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config.errors import JingkaError, Language, Retry, Words
-from terminal.serving.locale import language_of
+from terminal.serving.locale import cookie_language, language_of
 
 logger = logging.getLogger(__name__)
 
@@ -240,20 +240,25 @@ def install_problems(
             return page_of(request, problem)
         return problem.response()
 
+    def language_for(request: Request) -> Language:
+        """A page keeps its own language whatever the browser prefers; a client says which it wants."""
+        if page_of is not None and wants_page(request):
+            return cookie_language(request.headers) or default_language
+        return language_of(request.headers, default_language)
+
     async def on_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, JingkaError)
-        language = language_of(request.headers, default_language)
+        language = language_for(request)
         extra = extra_of(error, language) if extra_of is not None else None
         return answer(request, problem_of(error, language, status=status_of(error, statuses), extra=extra))
 
     async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return answer(request, validation_problem(error, language_of(request.headers, default_language)))
+        return answer(request, validation_problem(error, language_for(request)))
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        language = language_of(request.headers, default_language)
-        return answer(request, http_problem(error.status_code, language, error.headers))
+        return answer(request, http_problem(error.status_code, language_for(request), error.headers))
 
     app.add_exception_handler(JingkaError, on_error)
     app.add_exception_handler(RequestValidationError, on_invalid)

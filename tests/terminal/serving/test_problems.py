@@ -59,6 +59,14 @@ async def test_a_body_that_is_no_json_is_a_problem(client: httpx.AsyncClient) ->
     assert (answer.status_code, answer.json()["code"]) == (422, "request-invalid")
 
 
+@pytest.mark.parametrize("reader", [HTML, {"hx-request": "true"}])
+@pytest.mark.parametrize(("path", "title"), [("/jammed", "钱箱卡住（3 次）"), ("/nowhere", HTTP_WORDS[404][1].zh)])
+async def test_a_page_tells_a_problem_in_its_own_language_not_the_browsers(
+    client: httpx.AsyncClient, reader: dict[str, str], path: str, title: str
+) -> None:
+    assert title in (await client.get(path, headers={**reader, "accept-language": "en"})).text
+
+
 @pytest.mark.parametrize(("method", "path", "code"), [("GET", "/nowhere", 404), ("DELETE", "/jammed", 405)])
 async def test_framework_refusals_are_problems_too(
     client: httpx.AsyncClient, method: str, path: str, code: int
