@@ -54,9 +54,8 @@ def chromium() -> Iterator[Browser]:
 def opened(browser: Browser, url: str, language: Language, size: tuple[int, int] = WIDE) -> Iterator[Page]:
     """The first page at `url` in its own context, switched to `language` by hand; at the end nothing may be wrong."""
     width, height = size
-    locale = "zh-CN" if language == "zh" else "en-GB"  # how the browser itself writes a date
     viewport: ViewportSize = {"width": width, "height": height}
-    with contextlib.closing(browser.new_context(viewport=viewport, locale=locale)) as context:
+    with contextlib.closing(browser.new_context(viewport=viewport)) as context:
         context.set_default_timeout(WAIT_MS)
         page = context.new_page()
         page.add_init_script(SPEAK_OF_POLICY)
