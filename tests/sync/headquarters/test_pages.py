@@ -68,7 +68,7 @@ def test_the_page_speaks_english_by_the_switch(client: httpx.Client) -> None:
     sign_in(client)
     assert client.post("/language", data={"language": "en", "back": "/"}).status_code == 303
     page = client.get("/", params={"from": "2026-01-05", "to": "2026-01-06"}).text
-    for words in ("Overview", "Winter film", "Terminals (1 of 3 there)", "late, for 2026-01-05", "quarantined"):
+    for words in ("Overview", "Winter film", "Terminals (1 of 3 online)", "late, for 2026-01-05", "quarantined"):
         assert words in page, words
 
 
