@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shutil
 import sys
 import time
@@ -37,6 +38,7 @@ from tests.fakes.sales import sale
 
 CARDS = 200  # of the measuring process, spread over the roll by their tokens
 TERMINAL = "till-1"
+SETTLE_S = 2.0  # after its first answer the terminal still compiles templates and loads what sync needs
 LEDGER_FILE = "ledger.sqlite"
 FILL_ENTRIES = 20_000  # in one transaction while a ledger is filled
 AWAY = "http://127.0.0.1:9"  # nobody listens on the discard port: the line is down
@@ -102,6 +104,7 @@ def prepare(root: Path, cache: Path, load: Load, device: str) -> tuple[Path, int
     if load.ledger_entries:
         for part in filled_ledger(cache, load.ledger_entries).iterdir():
             shutil.copy2(part, data / part.name)
+        os.sync()  # else the first commits wait until the copy is on disk
     (root / "book.toml").write_text(BOOK, encoding="utf-8")
     add_person(data / "people.toml", Person(CASHIER, "王芳", Role.CASHIER), PIN)
     headquarters = FakeHeadquarters()
@@ -200,6 +203,7 @@ def measured_terminal(root: Path, cache: Path, load: Load) -> Iterator[tuple[Pty
         with running(command(settings), port):
             till = Till(port)
             _wait_reader(till)
+            time.sleep(SETTLE_S)
             try:
                 yield reader, till
             finally:
