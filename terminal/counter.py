@@ -392,7 +392,7 @@ class Counter:
         return done
 
     def _announce(self, done: Redemption) -> None:
-        self._on_entry()
+        asyncio.get_running_loop().call_soon(self._on_entry)  # the reply goes first: sync would share its interpreter
         self._judged_before_sale = True  # judged anew when somebody looks: the reply to this sale need not wait for it
         self._events.publish("redemption", {"id": done.id, "state": done.state.value, "sequence": done.sequence})
 
