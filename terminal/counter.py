@@ -15,8 +15,6 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
-import uuid_utils
-
 from config.errors import JingkaError, Retry, Words
 from config.settings import CounterSection
 from drivers.card import Authenticity, CardRead, EntryMode
@@ -32,6 +30,7 @@ from terminal.offers.overview import OfferView, overview
 from terminal.offers.quote import Quote, quote
 from terminal.offers.refusal import Refusal
 from terminal.offers.sale import Place, Sale, SaleLine
+from terminal.redemption_id import check_id, new_id
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")  # DOMAIN, "Rules that hold everywhere": the business day is Shanghai's
 HELD_QUOTES_MAX = 200  # quotes kept for confirmation; a busy counter makes a few a minute
@@ -58,15 +57,6 @@ class QuoteExpired(JingkaError):
     retry = Retry.RETRY
     what = Words("报价已过期", "the quote is too old")
     hint = Words("请重新刷卡报价", "present the card and quote again")
-
-
-class RedemptionIdInvalid(JingkaError):
-    """The redemption's id is not a UUIDv7."""
-
-    code = "redemption-id-invalid"
-    retry = Retry.STOP
-    what = Words("交易编号不是 UUIDv7", "the redemption id is not a UUIDv7")
-    hint = Words("请刷新页面后重试", "reload the page and try again")
 
 
 class SaleRefused(JingkaError):
@@ -216,7 +206,7 @@ class Counter:
     def card_failed(self, reader: str, error: JingkaError) -> None:
         """A card was presented and not read: say why, forget the card before it."""
         self._read, self._presented_ms = None, self._clock.monotonic_ms()
-        self._present(Presentation(self.new_redemption_id(), self._now(), reader, None, "", None, None, (), error))
+        self._present(Presentation(new_id(), self._now(), reader, None, "", None, None, (), error))
 
     def card_removed(self, reader: str) -> None:
         """An inserted card was pulled. A tapped card is expected to leave, so its answer stays for `presentation_s`."""
@@ -232,9 +222,7 @@ class Counter:
             self._events.publish("presentation", {"id": None})
 
     def _judge(self, read: CardRead) -> Presentation:
-        blank = Presentation(
-            self.new_redemption_id(), self._now(), read.reader, None, "", read.entry_mode, read.authenticity, ()
-        )
+        blank = Presentation(new_id(), self._now(), read.reader, None, "", read.entry_mode, read.authenticity, ())
         try:
             found = self._desk.identify(read, blank.at.date())
             offers = overview(self.place, found.member, self.book, self._usage, blank.at)
@@ -256,7 +244,7 @@ class Counter:
         now = self._now()
         sale = Sale(self.place, request.offer, request.lines, request.proofs)
         held = HeldQuote(
-            id=self.new_redemption_id(),
+            id=new_id(),
             presentation=card.id,
             quote=quote(sale, card.member, self.book, self._usage, now),
             sale=sale,
@@ -275,7 +263,7 @@ class Counter:
         The quote's own moment decides dates and hours; limits are checked again inside the ledger's transaction.
         Raises `QuoteExpired`, `SaleRefused`, `RedemptionIdInvalid` and the ledger's errors.
         """
-        _check_id(redemption)
+        check_id(redemption)
         held = self._quotes.get(quote_id)
         if held is None or held.until_ms < self._clock.monotonic_ms():
             first = self.ledger.redemption(redemption)
@@ -327,10 +315,6 @@ class Counter:
     def redemption(self, redemption: str) -> Redemption | None:
         """One redemption, or None."""
         return self.ledger.redemption(redemption)
-
-    def new_redemption_id(self) -> str:
-        """A fresh UUIDv7, minted when a sale opens."""
-        return str(uuid_utils.uuid7())
 
     # --- within ---------------------------------------------------------------------------------------------------
 
@@ -410,13 +394,3 @@ def presentation_summary(presentation: Presentation) -> dict[str, Any]:
         "eligible": [view.offer for view in presentation.offers if view.eligible],
         "code": presentation.notice.code if presentation.notice else None,
     }
-
-
-def _check_id(redemption: str) -> None:
-    """Only a canonical UUIDv7 is a key: another spelling of the same id would be a second redemption."""
-    try:
-        parsed = uuid_utils.UUID(redemption)
-    except ValueError:
-        raise RedemptionIdInvalid("authorise", redemption[:40]) from None
-    if parsed.version != 7 or str(parsed) != redemption:
-        raise RedemptionIdInvalid("authorise", redemption[:40])

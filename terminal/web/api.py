@@ -16,12 +16,12 @@ from config.errors import JingkaError, Language
 from terminal.counter import (
     PresentationGone,
     QuoteExpired,
-    RedemptionIdInvalid,
     SaleRefused,
     presentation_summary,
 )
 from terminal.ledger.errors import CardNumberTyped, EntryInvalid, RedemptionConflict, RedemptionUnknown
 from terminal.ledger.project import Redemption
+from terminal.redemption_id import RedemptionIdInvalid
 from terminal.serving.locale import language_of
 from terminal.serving.people import Role
 from terminal.serving.sign_in import Gate

@@ -26,6 +26,7 @@ from terminal.ledger.project import Redemption, RedemptionState
 from terminal.membership.standing import STANDING_WORDS, Standing
 from terminal.offers.overview import OfferView
 from terminal.offers.refusal import Refusal, RefusalCode
+from terminal.redemption_id import new_id
 from terminal.serving.pages import Pages
 from terminal.serving.people import Role
 from terminal.serving.problems import WebError
@@ -132,7 +133,7 @@ def form_routes(parts: WebParts, gate: Gate, pages: Pages) -> APIRouter:
             card=card,
             offer=view,
             form=draw(view, typed, count, pages.language(request)),
-            redemption=typed.get("redemption") or counter.new_redemption_id(),
+            redemption=typed.get("redemption") or new_id(),
             priced=priced,
         )
 

@@ -27,7 +27,6 @@ from terminal.counter import (
     PresentationGone,
     QuoteExpired,
     QuoteRequest,
-    RedemptionIdInvalid,
     SaleRefused,
 )
 from terminal.ledger.project import Redemption, RedemptionState
@@ -35,6 +34,7 @@ from terminal.ledger.verify import verify
 from terminal.membership.roll import RollDamaged
 from terminal.offers.refusal import RefusalCode
 from terminal.offers.sale import SaleLine
+from terminal.redemption_id import RedemptionIdInvalid, new_id
 from tests.fakes.till import CARDS, READER, Till, open_till
 
 
@@ -53,7 +53,7 @@ def film(till: Till, tickets: int = 2, form: str = "2d") -> HeldQuote:
 
 
 def authorise(till: Till, held: HeldQuote, redemption: str | None = None) -> Redemption:
-    return asyncio.run(till.counter.authorise(redemption or till.counter.new_redemption_id(), held.id, "c01"))
+    return asyncio.run(till.counter.authorise(redemption or new_id(), held.id, "c01"))
 
 
 def test_two_tickets_are_sold_and_a_third_is_refused_with_its_numbers(till: Till) -> None:
@@ -68,7 +68,7 @@ def test_two_tickets_are_sold_and_a_third_is_refused_with_its_numbers(till: Till
 
 def test_the_same_id_returns_the_first_answer_even_when_the_quote_is_gone(till: Till) -> None:
     till.present("member")
-    held, redemption = film(till), till.counter.new_redemption_id()
+    held, redemption = film(till), new_id()
     first = authorise(till, held, redemption)
     assert replace(authorise(till, held, redemption), repeat=False) == first
     till.clock.step(24 * 3600 * 1000)
@@ -216,7 +216,7 @@ class AnyDay(RuleBasedStateMachine):
     @rule(data=st.data())
     def sell(self, data: st.DataObject) -> None:
         card, held = data.draw(st.sampled_from(self.quotes))
-        redemption = self.till.counter.new_redemption_id()
+        redemption = new_id()
         try:
             authorise(self.till, held, redemption)
         except (SaleRefused, QuoteExpired):

@@ -10,8 +10,8 @@ import pytest
 from config.errors import Language
 from drivers.card import ReaderMissing
 from drivers.reader import ReaderState, ReaderStatus
-from terminal.counter import RedemptionIdInvalid
 from terminal.ledger.errors import LedgerDamaged
+from terminal.redemption_id import RedemptionIdInvalid
 from tests.fakes.till import READER, Till, away
 from tests.terminal.web.sale import authorised, completed
 

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from config.errors import Language
+from terminal.redemption_id import new_id
 from tests.fakes.till import Till
 from tests.terminal.web.sale import completed, quoted
 
@@ -92,7 +93,7 @@ async def authorised_laundry(client: httpx.AsyncClient, till: Till) -> str:
     wash = {"category": "laundry", "quantity": 1, "list_price": 4500, "attributes": {}}
     quote = (await quoted(client, till, "winter-laundry", **wash)).json()
     assert quote["refusals"] == []
-    redemption = till.counter.new_redemption_id()
+    redemption = new_id()
     answer = await client.post("/api/v1/redemptions", json={"id": redemption, "quote": quote["quote"]})
     assert answer.json()["pay"] == 2500
     return redemption
