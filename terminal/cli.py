@@ -1,18 +1,15 @@
-"""`jingka`: the one command. Exit codes: 0 done, 1 refused with a reason, 2 wrong usage.
+"""`jingka`: all its commands. Exit codes: 0 done, 1 refused with a reason, 2 wrong usage.
 
-Every command imports what it needs when it runs, so that `jingka run` starts as fast as the daemon alone.
+Every command imports what it needs when it runs. `jingka run --config FILE` does not even come here (`__main__`).
 """
 
 from __future__ import annotations
 
-import gc
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from config.errors import JingkaError
 from terminal.commands import book, ledger, membership, people
 from terminal.commands.options import DEFAULT_CONFIG, JSON, Config, DataDir, HqConfig, Language, LedgerDir
 
@@ -36,7 +33,6 @@ app.add_typer(hq_app, name="hq")
 @app.command()
 def run(config: Config = DEFAULT_CONFIG) -> None:
     """Run the terminal daemon."""
-    gc.disable()  # a start makes much and drops little, so collecting would only cost time; `serve` turns it on again
     from config.settings import load_terminal
     from terminal.daemon import serve
 
@@ -163,17 +159,3 @@ def sync_now(config: Config = DEFAULT_CONFIG, json: JSON = False) -> None:
     from terminal.commands.queue import push_now
 
     raise typer.Exit(push_now(config, json))
-
-
-def main() -> None:
-    """The entry point: a typed error becomes two lines and exit code 1, never a traceback."""
-    try:
-        app()
-    except JingkaError as error:
-        sys.stderr.write(f"{error.what_text('zh')}\n  → {error.hint_text('zh')}\n")
-        sys.stderr.write(f"{error.what_text('en')}\n  → {error.hint_text('en')}\n")
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -198,7 +198,7 @@ def _directory(data: Path | None) -> Iterator[Path]:
 @contextlib.contextmanager
 def _service(command: str, settings_file: Path) -> Iterator[subprocess.Popen[bytes]]:
     """One `jingka` process in its own session, so that Ctrl-C reaches it through us, in order."""
-    arguments = [sys.executable, "-m", "terminal.cli", command, "--config", str(settings_file)]
+    arguments = [sys.executable, "-m", "terminal", command, "--config", str(settings_file)]
     process = subprocess.Popen(arguments, start_new_session=True, env=_environment())  # noqa: S603 - our own program
     try:
         yield process

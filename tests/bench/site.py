@@ -140,7 +140,7 @@ url = "{AWAY}"
 
 def command(settings: Path) -> list[str]:
     """How the terminal is started."""
-    return [sys.executable, "-m", "terminal.cli", "run", "--config", str(settings)]
+    return [sys.executable, "-m", "terminal", "run", "--config", str(settings)]
 
 
 def _roll(cache: Path, cards: int) -> tuple[Path, Path]:

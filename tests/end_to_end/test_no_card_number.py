@@ -202,7 +202,7 @@ def run_all_commands(site: Installation) -> dict[str, bytes]:
     }
     printed = {}
     for name, arguments in commands.items():
-        program = [sys.executable, "-m", "terminal.cli", *arguments]
+        program = [sys.executable, "-m", "terminal", *arguments]
         done = subprocess.run(program, check=False, capture_output=True, env=site.environment)
         assert done.returncode == 0, done.stderr.decode()
         printed[name] = done.stdout + done.stderr

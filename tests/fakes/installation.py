@@ -83,7 +83,7 @@ class Service:
     def launch(self) -> subprocess.Popen[bytes]:
         """Start the process and wait for nothing."""
         assert not self.running, f"{self.command} runs already"
-        program = [sys.executable, "-m", "terminal.cli", self.command, "--config", str(self.settings_file)]
+        program = [sys.executable, "-m", "terminal", self.command, "--config", str(self.settings_file)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.prefix, "setpriv", "--pdeathsig", "KILL", *program],

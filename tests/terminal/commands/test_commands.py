@@ -27,7 +27,7 @@ def jingka(tmp_path: Path) -> Jingka:
     environment |= {"HOME": str(tmp_path), "JINGKA_DATA_DIR": str(tmp_path / "data"), "COLUMNS": "120"}
 
     def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "terminal.cli", *arguments]
+        command = [sys.executable, "-m", "terminal", *arguments]
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=environment, check=False)
         assert "Traceback" not in done.stderr, done.stderr
         return done
