@@ -133,8 +133,11 @@ class Pan:
 
     def __init__(self, digits: str) -> None:
         if not (digits.isascii() and digits.isdigit() and PAN_DIGITS_MIN <= len(digits) <= PAN_DIGITS_MAX):
-            raise MalformedCard("read card", "PAN", reason=f"{len(digits)} characters") from None
+            length = len(digits)
+            del digits  # a traceback that prints local variables must not show a refused number either
+            raise MalformedCard("read card", "PAN", reason=f"{length} characters") from None
         if not luhn_valid(digits):
+            del digits
             raise MalformedCard("read card", "PAN", reason="check digit") from None
         self.__digits = digits
 

@@ -38,25 +38,27 @@ def report_routes(parts: WebParts, gate: Gate) -> APIRouter:
         return as_dict(await _report(parts, day))
 
     @router.get("/daily.csv", response_class=Response, responses={200: {"content": {CSV_TYPE: {}}}})
-    async def csv(request: Request, day: date | None = None) -> Response:
-        """The same as CSV (UTF-8 with a byte-order mark, as Excel wants it)."""
+    async def csv(request: Request, day: date | None = None, language: Language | None = None) -> Response:
+        """The same as CSV (UTF-8 with a byte-order mark, as Excel wants it); `language` is the page's."""
         from terminal.reports.exports import to_csv
 
         gate.require(request, Role.MANAGER)
-        return await _file(request, await _report(parts, day), to_csv, "csv", CSV_TYPE)
+        spoken = language or language_of(request.headers, parts.language)
+        return await _file(await _report(parts, day), spoken, to_csv, "csv", CSV_TYPE)
 
     @router.get("/daily.xlsx", response_class=Response, responses={200: {"content": {XLSX_TYPE: {}}}})
-    async def xlsx(request: Request, day: date | None = None) -> Response:
+    async def xlsx(request: Request, day: date | None = None, language: Language | None = None) -> Response:
         """The same as an Excel workbook."""
         from terminal.reports.exports import to_xlsx
 
         gate.require(request, Role.MANAGER)
-        return await _file(request, await _report(parts, day), to_xlsx, "xlsx", XLSX_TYPE)
+        spoken = language or language_of(request.headers, parts.language)
+        return await _file(await _report(parts, day), spoken, to_xlsx, "xlsx", XLSX_TYPE)
 
     async def _file(
-        request: Request, report: DailyReport, write: Callable[[DailyReport, Language], bytes], suffix: str, kind: str
+        report: DailyReport, language: Language, write: Callable[[DailyReport, Language], bytes], suffix: str, kind: str
     ) -> Response:
-        content = await asyncio.to_thread(write, report, language_of(request.headers, parts.language))
+        content = await asyncio.to_thread(write, report, language)
         name = f'attachment; filename="jingka-{report.day}.{suffix}"'
         return Response(content, media_type=kind, headers={"Content-Disposition": name})
 

@@ -216,3 +216,10 @@ def test_what_is_no_month_is_a_faulty_card(yymm: str) -> None:
 
 def test_expiries_order_by_time() -> None:
     assert Expiry(2029, 12) < Expiry(2030, 1) < Expiry(2030, 2)
+
+
+@pytest.mark.parametrize("digits", ["6210947000000022", "62109470000000211234"])
+def test_a_refused_number_is_gone_from_the_frame_that_refused_it(digits: str) -> None:
+    with pytest.raises(MalformedCard) as caught:
+        Pan(digits)
+    assert digits not in caught.traceback[-1].frame.f_locals.values()

@@ -30,6 +30,16 @@ async def test_the_report_counts_what_was_sold(
     assert (await manager.get("/api/v1/reports/daily?day=2012-12-24")).json()["total"]["sales"] == 0
 
 
+async def test_the_pages_links_ask_for_the_pages_language_whatever_the_browser_speaks(
+    cashier: httpx.AsyncClient, manager: httpx.AsyncClient, till: Till
+) -> None:
+    await completed(cashier, till)
+    page = (await manager.get("/day?day=2012-12-25", headers={"accept-language": "en"})).text
+    assert "/api/v1/reports/daily.csv?day=2012-12-25&amp;language=zh" in page
+    address = "/api/v1/reports/daily.csv?day=2012-12-25&language=zh"
+    assert "十元电影票" in (await manager.get(address, headers={"accept-language": "en"})).text
+
+
 @pytest.mark.parametrize(("language", "word"), [("zh", "十元电影票"), ("en", "10-yuan film ticket")])
 async def test_the_files_are_the_report_in_the_persons_language(
     cashier: httpx.AsyncClient, manager: httpx.AsyncClient, till: Till, language: Language, word: str
