@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
@@ -14,73 +10,20 @@ from drivers.card import (
     CardError,
     CardRefused,
     CardRemoved,
-    EntryMode,
     MalformedCard,
     NotACard,
     ReaderBusy,
     ReaderError,
     ReaderForbidden,
-    ReaderMissing,
     ReaderServiceDown,
 )
-from drivers.pcsc import READERS_MAX, PcscReader
 from drivers.pcsc_service import CardSilent, Code, State
-from drivers.pcsc_visit import ATTEMPTS_MAX, RESETS_MAX, is_contactless
+from drivers.pcsc_visit import ATTEMPTS_MAX, RESETS_MAX
 from drivers.reader import ReaderState
 from drivers.virtual.card import DEMO_CARDS
 from drivers.virtual.chip import VirtualChip
-from tests.fakes.listener import RecordingListener
+from tests.fakes.pcsc_run import MEMBER, NAME, UNEXPECTED, Run, chip, failure_of, running
 from tests.fakes.scard import FakeScard
-
-NAME = "Fake reader 00 00"
-MEMBER = DEMO_CARDS["member"]
-UNEXPECTED = 0x80100004  # "invalid parameter": nothing we know what to make of
-
-
-def chip() -> VirtualChip:
-    return VirtualChip(MEMBER)
-
-
-class Run:
-    """A `PcscReader` on its thread, without the supervisor: `error` is what ended it."""
-
-    def __init__(self, scard: FakeScard, name: str) -> None:
-        self.listener = RecordingListener()
-        self.error: ReaderError | None = None
-        self._reader = PcscReader(name, scard=scard)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._reader.run(self.listener, self._stop)
-        except ReaderError as error:
-            self.error = error
-
-    def stop(self) -> None:
-        self._stop.set()
-        self.ended()
-
-    def ended(self) -> ReaderError | None:
-        self._thread.join(5)
-        assert not self._thread.is_alive()
-        return self.error
-
-
-@contextmanager
-def running(scard: FakeScard, name: str = "*") -> Iterator[RecordingListener]:
-    run = Run(scard, name)
-    try:
-        yield run.listener
-    finally:
-        run.stop()
-    assert run.error is None
-
-
-def failure_of(listener: RecordingListener) -> Any:
-    listener.wait_for(lambda told: len(told.failures) == 1)
-    return listener.failures[0][1]
 
 
 @pytest.mark.parametrize(
@@ -367,87 +310,3 @@ def test_an_error_told_carries_no_frames_and_no_cause() -> None:
         error = failure_of(listener)
     assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)
     assert "transmit" not in "".join(traceback.format_exception(error))
-
-
-def test_a_swap_between_two_looks_shows_by_the_event_count() -> None:
-    scard = FakeScard(NAME)
-    scard.insert(NAME, chip())
-    with running(scard) as listener:
-        listener.wait_for_reads(1)
-        with scard._lock:  # the watcher sees only the outcome
-            scard.pull(NAME)
-            scard.insert(NAME, VirtualChip(DEMO_CARDS["member-2"]))
-        first, second = listener.wait_for_reads(2)
-    assert (first.entry_mode, second.entry_mode) == (EntryMode.CONTACTLESS, EntryMode.CONTACT)
-    assert listener.events == ["state:card", "read", "removed", "read", "removed"]
-
-
-def test_a_card_left_lying_is_read_once_whatever_bits_change() -> None:
-    scard = FakeScard(NAME)
-    scard.insert(NAME, chip())
-    with running(scard) as listener:
-        listener.wait_for_reads(1)
-        for bits in (State.PRESENT | 0x0100, State.PRESENT):  # another program came, and went
-            scard.set_bits(NAME, bits)
-            scard.wait_for_looks(3)
-    assert len(listener.reads) == 1
-
-
-def test_no_reader_is_told_once_and_a_plugged_one_speaks_for_itself() -> None:
-    scard = FakeScard()
-    with running(scard) as listener:
-        listener.wait_for_state("*", ReaderState.MISSING)
-        scard.plug(NAME)
-        listener.wait_for_state(NAME, ReaderState.READY)
-        scard.unplug(NAME)
-        listener.wait_for_state(NAME, ReaderState.MISSING)
-    assert [status.name for status in listener.statuses] == ["*", NAME, NAME]
-    assert isinstance(listener.statuses[-1].error, ReaderMissing)
-
-
-def test_a_reader_that_becomes_unavailable_is_missing_until_it_is_back() -> None:
-    scard = FakeScard(NAME)
-    with running(scard) as listener:
-        listener.wait_for_state(NAME, ReaderState.READY)
-        scard.set_bits(NAME, State.UNAVAILABLE)
-        listener.wait_for_state(NAME, ReaderState.MISSING)
-        scard.set_bits(NAME, State.EMPTY)
-        listener.wait_for_state(NAME, ReaderState.READY)
-
-
-def test_a_named_reader_leaves_the_others_alone() -> None:
-    scard = FakeScard("other", NAME)
-    scard.insert("other", chip())
-    with running(scard, NAME) as listener:
-        scard.insert(NAME, chip())
-        (read,) = listener.wait_for_reads(1)
-    assert read.reader == NAME
-    assert {status.name for status in listener.statuses} == {NAME}
-
-
-def test_a_named_reader_that_is_not_there_is_missing() -> None:
-    with running(FakeScard("other"), NAME) as listener:
-        listener.wait_for_state(NAME, ReaderState.MISSING)
-
-
-def test_the_number_of_readers_watched_is_bounded() -> None:
-    names = [f"reader {number:02d}" for number in range(READERS_MAX + 1)]
-    with running(FakeScard(*names)) as listener:
-        listener.wait_for(lambda told: len(told.statuses) == READERS_MAX)
-    assert {status.name for status in listener.statuses} == set(names[:READERS_MAX])
-
-
-@pytest.mark.parametrize(
-    ("atr", "reader", "contactless"),
-    [
-        ("3B88800150424F434341524403", "Any reader", True),
-        ("3B8180018080", "Any reader", True),
-        ("3B680000", "Alcor Micro AU9540 00 00", False),
-        ("3B88800250424F43", "Any reader", False),
-        ("", "ACS ACR1281 1S Dual Reader [ACR1281 Dual Reader PICC] 00 00", True),
-        ("3B680000", "Identiv uTrust 4701 F CL Reader 00 00", True),
-        ("", "Contact reader", False),
-    ],
-)
-def test_contactless_is_told_from_atr_or_name(atr: str, reader: str, contactless: bool) -> None:
-    assert is_contactless(bytes.fromhex(atr), reader) is contactless
