@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from drivers.card import (
-    ReaderError,
-)
+from drivers.card import ReaderError
 from drivers.pcsc import PcscReader
 from drivers.virtual.card import DEMO_CARDS
 from drivers.virtual.chip import VirtualChip
