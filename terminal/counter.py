@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
-from zoneinfo import ZoneInfo
 
 from config.errors import JingkaError, Retry, Words
 from config.settings import CounterSection
+from config.zone import SHANGHAI
 from drivers.card import Authenticity, CardRead, EntryMode
 from terminal.ledger.bodies import Authorisation, UsageClaim
 from terminal.ledger.clock import Clock
@@ -32,7 +32,6 @@ from terminal.offers.refusal import Refusal
 from terminal.offers.sale import Place, Sale, SaleLine
 from terminal.redemption_id import check_id, new_id
 
-SHANGHAI = ZoneInfo("Asia/Shanghai")  # DOMAIN, "Rules that hold everywhere": the business day is Shanghai's
 HELD_QUOTES_MAX = 200  # quotes kept for confirmation; a busy counter makes a few a minute
 SAME_CARD_MS = 1500  # contactless readers see one tap several times; a second look so soon is the same presentation
 SYSTEM_CASHIER = "system"  # who cancels what nobody settled

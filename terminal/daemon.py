@@ -25,12 +25,14 @@ from fastapi import FastAPI
 
 from config import log
 from config.errors import JingkaError, Retry, Words
+from config.places import DAEMON_PID_FILE, LEDGER_FILE, PEOPLE_FILE
 from config.settings import DemoSection, PcscReaderSection, ReaderSection, SerialReaderSection, TerminalSettings
+from config.zone import SHANGHAI
 from drivers.card import CardRead
 from drivers.reader import Reader, ReaderStatus
 from drivers.supervision import Supervisor
 from sync.agent import Agent
-from terminal.counter import SHANGHAI, Counter
+from terminal.counter import Counter
 from terminal.demo_cards import DemoCardPlayer
 from terminal.ledger.clock import SystemClock
 from terminal.ledger.ledger import Ledger
@@ -52,9 +54,6 @@ logger = logging.getLogger(__name__)
 TICK_S = 1.0  # how often stale presentations and overdue authorisations are looked for
 QUIET_START_S = 0.3  # sync waits this long: its libraries take as long to load as the rest of the start
 SHUTDOWN_S = 3  # open event streams are cut after this, so that a restart is quick
-LEDGER_FILE = "ledger.sqlite"
-PEOPLE_FILE = "people.toml"
-PID_FILE = "daemon.pid"  # whom `jingka sync now` signals
 PROOF_DOMAIN = b"proof:"  # so that no proof's hash equals a card's or a person's token
 
 
@@ -158,7 +157,7 @@ class Daemon:
             supervisor=self.supervisor,
             clock=self.clock,
         )
-        self._pid_file = settings.data_dir / PID_FILE
+        self._pid_file = settings.data_dir / DAEMON_PID_FILE
         self._loop: asyncio.AbstractEventLoop | None = None
         self.app = create_app(
             WebParts(

@@ -22,9 +22,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from config.errors import JingkaError, Retry, Words
+from config.places import PEOPLE_FILE
 from config.settings import TerminalSettings, load_hq, load_terminal
+from config.zone import SHANGHAI
 from drivers.virtual.card import DEMO_CARDS, DEMO_ISSUERS
-from terminal.counter import SHANGHAI
 from terminal.membership.build import write_roll
 from terminal.membership.card_list import RosterLine
 from terminal.membership.standing import MemberClass, Standing
@@ -95,8 +96,8 @@ def prepare(root: Path, reader: str) -> tuple[Path, Path]:
     key = _programme_key(root / "programme-key.toml")
     write_roll((_line(name, key) for name in ON_THE_ROLL), root / "roll.bin", key)
     _write_book(root / "book.json")
-    _add_people(terminal_dir / "people.toml", PEOPLE)
-    _add_people(hq_dir / "people.toml", (OPERATOR,))
+    _add_people(terminal_dir / PEOPLE_FILE, PEOPLE)
+    _add_people(hq_dir / PEOPLE_FILE, (OPERATOR,))
     hq_file = root / "headquarters.toml"
     hq_file.write_text('data_dir = "headquarters"\n', encoding="utf-8")
     hq = load_hq(hq_file)

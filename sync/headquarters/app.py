@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 
+from config.places import PEOPLE_FILE
 from sync.errors import KeyExists
 from sync.headquarters.arrivals import Arrivals
 from sync.headquarters.door import headquarters_key
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from config.settings import HqSettings
 
 HERE: Final = Path(__file__).parent
-PEOPLE_FILE: Final = "people.toml"
 COOKIE: Final = "jingka_headquarters"  # not a terminal's: in the demonstration both are served by one machine
 SESSION_IDLE_S: Final = 4 * 3600
 SHUTDOWN_S: Final = 3  # open event streams are cut after this, so that a restart is quick

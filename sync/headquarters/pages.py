@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from config.errors import JingkaError
+from config.zone import SHANGHAI
 from sync.errors import MessageMalformed
 from sync.headquarters import fleet, reports
 from sync.headquarters.enrolment import Invitation
@@ -18,7 +19,6 @@ from sync.headquarters.people_api import period, watching_operator
 from sync.headquarters.service import Headquarters
 from sync.headquarters.tables import TerminalState
 from sync.headquarters.terminal_api import STATUSES
-from terminal.serving.locale import SHANGHAI
 from terminal.serving.pages import Pages
 from terminal.serving.people import Role
 from terminal.serving.problems import problem_of, status_of

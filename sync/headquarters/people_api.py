@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.concurrency import run_in_threadpool
 
+from config.zone import SHANGHAI
 from sync.headquarters import fleet, reports
 from sync.headquarters.enrolment import Invitation, PlainLabel
 from sync.headquarters.errors import StorageUnavailable
@@ -20,7 +21,6 @@ from sync.headquarters.reports import FLAGS_PAGE_MAX, REDEMPTIONS_PAGE_MAX, Flag
 from sync.headquarters.service import Headquarters
 from sync.wire import API, TerminalId
 from terminal.serving.hub import Hub
-from terminal.serving.locale import SHANGHAI
 from terminal.serving.people import NAME_CHARACTERS_MAX, PIN_DIGITS_MAX, Person, Role
 from terminal.serving.problems import RoleMissing
 from terminal.serving.sign_in import Gate

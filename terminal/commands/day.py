@@ -9,15 +9,15 @@ from pathlib import Path
 import typer
 
 from config.errors import Language
-from terminal.commands.options import LEDGER_FILE, data_dir
-from terminal.commands.people import PEOPLE_FILE
+from config.places import LEDGER_FILE, PEOPLE_FILE
+from terminal.commands.options import data_dir
 
 FORMATS = ("text", "json", "csv", "xlsx")
 
 
 def write_report(config: Path, data: Path | None, day: str | None, form: str, out: Path | None, language: str) -> None:
     """Write the report of `day` (Shanghai's today when None) in one of `FORMATS`; reads beside a working daemon."""
-    from terminal.counter import SHANGHAI
+    from config.zone import SHANGHAI
     from terminal.ledger.queries import Queries
     from terminal.reports.daily import daily
     from terminal.reports.exports import to_csv, to_json, to_text, to_xlsx

@@ -19,9 +19,8 @@ from typing import Any
 import typer
 
 from config.errors import JingkaError, Words
+from config.places import LEDGER_FILE, PEOPLE_FILE
 from config.settings import TerminalSettings, load_terminal
-from terminal.commands.options import LEDGER_FILE
-from terminal.commands.people import PEOPLE_FILE
 from terminal.commands.progress import progress_bar
 
 SECRET_WORDS = ("key", "pin", "password")  # settings whose value a support dump replaces

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from config.places import LEDGER_FILE
+
 DEFAULT_CONFIG = Path("/etc/jingka/terminal.toml")  # where the systemd unit looks too
-LEDGER_FILE = "ledger.sqlite"
 
 Config = Annotated[Path, typer.Option("--config", help="the terminal's settings")]
 HqConfig = Annotated[Path | None, typer.Option("--config", help="headquarters' settings; none: all defaults")]

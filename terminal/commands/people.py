@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
+from config.places import PEOPLE_FILE
 from terminal.commands.options import DEFAULT_CONFIG, Config, LedgerDir, data_dir
-
-PEOPLE_FILE = "people.toml"
 
 app = typer.Typer(help="Cashiers and managers.", no_args_is_help=True, rich_markup_mode=None)
 

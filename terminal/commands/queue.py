@@ -13,10 +13,9 @@ from typing import Any
 import typer
 
 from config.errors import JingkaError, Retry, Words
+from config.places import DAEMON_PID_FILE, LEDGER_FILE
 from config.settings import TerminalSettings, load_terminal
-from terminal.commands.options import LEDGER_FILE
 
-DAEMON_PID_FILE = "daemon.pid"
 WAIT_S = 60  # a person waits for this: a day's entries, not a month's
 POLL_S = 0.2
 

@@ -15,12 +15,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from config.errors import Words
+from config.zone import SHANGHAI
 from terminal.ledger.project import Redemption, RedemptionState
 
-SHANGHAI = ZoneInfo("Asia/Shanghai")  # DOMAIN, "Rules that hold everywhere"
 HOURS = 24
 
 

@@ -15,15 +15,12 @@ from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from config.errors import LANGUAGES, Language
+from config.zone import SHANGHAI
 
 SERVING_LOCALE = Path(__file__).parent / "locale"
 LANGUAGE_COOKIE = "jingka_language"
-SHANGHAI = ZoneInfo(
-    "Asia/Shanghai"
-)  # the business day and every clock on a page (DOMAIN: "Rules that hold everywhere")
 
 _BABEL_NAMES: Mapping[Language, str] = {"zh": "zh_CN", "en": "en_GB"}
 

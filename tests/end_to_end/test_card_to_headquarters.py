@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from config.zone import SHANGHAI
 from drivers.virtual.card import DEMO_CARDS
 from drivers.virtual.pty import PtyPresenter
 from drivers.virtual.vpcd import VpcdCard
-from terminal.counter import SHANGHAI
 from terminal.demo import MERCHANT, TERMINAL
 from terminal.offers.book import canonical_json, moved_to, parse_book
 from tests.fakes.installation import FILM_LIST_FEN, POS_REFERENCE, Installation, eventually, new_id

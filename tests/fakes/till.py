@@ -14,9 +14,10 @@ from pathlib import Path
 
 from config.errors import JingkaError
 from config.settings import CounterSection
+from config.zone import SHANGHAI
 from drivers.card import Authenticity, CardError, CardRead, EntryMode, Expiry, NotACard, Pan
 from drivers.reader import ReaderState, ReaderStatus
-from terminal.counter import SHANGHAI, Counter
+from terminal.counter import Counter
 from terminal.ledger.ledger import Ledger
 from terminal.membership.desk import Identification
 from terminal.membership.standing import Member, MemberClass, Standing

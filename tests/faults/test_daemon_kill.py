@@ -22,9 +22,9 @@ import pytest
 import uuid_utils
 from sqlalchemy import func, select
 
+from config.zone import SHANGHAI
 from sync.headquarters.storage import open_storage
 from sync.headquarters.tables import entries, flags, redemptions
-from terminal.counter import SHANGHAI
 from terminal.demo import TERMINAL
 from terminal.ledger.clock import SystemClock
 from terminal.ledger.entry import StoredEntry

@@ -19,8 +19,8 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from config.places import PEOPLE_FILE
 from config.settings import HqSettings
-from sync.headquarters.app import PEOPLE_FILE
 from sync.private_file import create_private
 from sync.signing import DeviceKey, HttpRequest, HttpResponse, sign_request, verify_response
 from sync.wire import EntryBatch, encode_body, encode_message, entries_path

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from config.places import DAEMON_PID_FILE
 from config.settings import load_terminal
-from terminal.commands.queue import DAEMON_PID_FILE, DaemonSilent, push_now
+from terminal.commands.queue import DaemonSilent, push_now
 from terminal.demo import prepare
 from terminal.ledger.clock import SystemClock
 from terminal.ledger.ledger import Ledger

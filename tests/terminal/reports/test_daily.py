@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import Words
+from config.zone import SHANGHAI
 from terminal.ledger.ledger import Ledger
 from terminal.ledger.project import Redemption, RedemptionState
-from terminal.reports.daily import SHANGHAI, DailyReport, Sums, daily
+from terminal.reports.daily import DailyReport, Sums, daily
 from tests.fakes.clock import SteppedClock
 from tests.fakes.redemptions import redemption
 from tests.fakes.sales import sale
