@@ -224,11 +224,41 @@ class Authenticity(StrEnum):
     STRIPE = "stripe"
 
 
+class AuthenticityReason(StrEnum):
+    """Why a chip stayed `unverified`, or which check it `failed`."""
+
+    NO_KEYS = "no-keys"  # this terminal holds no key file
+    NOT_OFFERED = "not-offered"  # the card offers no offline authentication that a reading terminal can ask for
+    UNKNOWN_KEY = "unknown-key"  # signed under a key index that the file does not hold
+    KEY_EXPIRED = "key-expired"  # the scheme's key has run out
+    UNSUPPORTED_ALGORITHM = "unsupported-algorithm"  # SM2, or anything else but RSA with SHA-1
+    TYPED = "typed"  # nobody saw a chip: the number was typed
+    DATA_MISSING = "data-missing"  # failed: the card promises authentication and lacks the data for it
+    ISSUER_CERTIFICATE = "issuer-certificate"  # failed
+    CARD_CERTIFICATE = "card-certificate"  # failed
+    SIGNED_DATA = "signed-data"  # failed: the static signature
+    SIGNATURE = "signature"  # failed: the chip's own, over our number
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command to a chip and how it was answered: never its octets. `status`: None when no answer came."""
+
+    command: str
+    status: int | None
+    took_ms: float
+
+    def __str__(self) -> str:
+        answer = "no answer" if self.status is None else f"{self.status:04X}"
+        return f"{self.command} → {answer} ({self.took_ms:.1f} ms)"
+
+
 @dataclass(frozen=True, slots=True)
 class CardRead:
     """One good read, the same from every reader.
 
-    `finished_ns` is `time.monotonic_ns()` at the card's last byte; `read_ms` is the card exchange's own duration.
+    `finished_ns` is `time.monotonic_ns()` at the card's last byte; `read_ms` is the card exchange's own duration;
+    `steps` are a chip's commands.
     """
 
     pan: Pan
@@ -239,5 +269,7 @@ class CardRead:
     service_code: str | None
     finished_ns: int
     read_ms: float
+    authenticity_reason: AuthenticityReason | None = None
+    steps: tuple[Step, ...] = ()
 
     SERVICE_CODE_CHIP: ClassVar[str] = "26"  # ISO/IEC 7813: first digit 2 or 6 = the card has a chip

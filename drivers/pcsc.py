@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from config.errors import JingkaError
-from drivers.card import CardError, CardRead, ReaderBusy, ReaderForbidden, ReaderMissing
-from drivers.pboc.dol import TerminalData
+from drivers.card import CardError, ReaderBusy, ReaderForbidden, ReaderMissing
+from drivers.chip_reading import ChipTerms
 from drivers.pcsc_link import CardLinks
-from drivers.pcsc_service import PLUG_EVENTS, CardSilent, PcscService, Scard, Sight, load_scard
+from drivers.pcsc_service import PLUG_EVENTS, PcscService, Scard, Sight, load_scard
 from drivers.pcsc_visit import CardVisit
 from drivers.reader import ReaderListener, ReaderState, ReaderStatus
-from drivers.terminal_data import terminal_data_now
 
 EVERY_READER = "*"
 WAIT_S = 0.5  # the longest look: how soon `stop` and a reader plugged in unseen are noticed
@@ -44,11 +42,11 @@ class PcscReader:
         self,
         name: str = EVERY_READER,
         *,
-        terminal_data: Callable[[], TerminalData] = terminal_data_now,
+        terms: ChipTerms | None = None,
         scard: Scard | None = None,
     ) -> None:
         self.name = name
-        self._terminal_data = terminal_data
+        self._terms = terms or ChipTerms()
         self._scard = scard
 
     def run(self, listener: ReaderListener, stop: threading.Event) -> None:
@@ -57,7 +55,7 @@ class PcscReader:
         Raises `ReaderServiceDown`, `ReaderForbidden`, or a `ReaderError` that names pcscd's code.
         """
         with PcscService(self._scard or load_scard(), self.name) as service:
-            _Watch(self, service, listener, stop, self._terminal_data).run()
+            _Watch(self, service, listener, stop, self._terms).run()
 
 
 @dataclass(slots=True)
@@ -79,14 +77,14 @@ class _Watch:
         service: PcscService,
         listener: ReaderListener,
         stop: threading.Event,
-        terminal_data: Callable[[], TerminalData],
+        terms: ChipTerms,
     ) -> None:
         self._reader = reader
         self._service = service
         self._links = CardLinks(service.scard, stop)
         self._listener = listener
         self._stop = stop
-        self._terminal_data = terminal_data
+        self._terms = terms
         self._slots: dict[str, _Slot] = {}
         self._plug = Sight(PLUG_EVENTS)
         self._introduced = False
@@ -156,8 +154,9 @@ class _Watch:
         name = slot.sight.reader
         if not slot.held:
             self._tell(slot, ReaderState.CARD)
+        visit = CardVisit(self._service, self._links, slot.sight, self._terms, self._stop)
         try:
-            read = self._visit(slot)
+            read = visit.read(BUSY_RETRY_S if slot.held else BUSY_WAIT_S)
         except ReaderBusy as error:
             if self._stop.is_set():
                 return  # we gave up, not the other program
@@ -172,17 +171,11 @@ class _Watch:
         except CardError as error:
             slot.held = False
             self._tell(slot, ReaderState.CARD)
-            self._listener.card_failed(name, _bare(error))
+            self._listener.card_failed(name, _bare(error), visit.steps)
         else:
             slot.held = False
             self._tell(slot, ReaderState.CARD)
             self._listener.card_read(read)
-
-    def _visit(self, slot: _Slot) -> CardRead:
-        if slot.sight.mute:
-            raise CardSilent("read card", slot.sight.reader)
-        visit = CardVisit(self._service, self._links, slot.sight, self._terminal_data, self._stop)
-        return visit.read(BUSY_RETRY_S if slot.held else BUSY_WAIT_S)
 
     def _card_gone(self, slot: _Slot) -> None:
         slot.held = False

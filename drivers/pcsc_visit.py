@@ -9,25 +9,22 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable
 
 from drivers.card import (
-    Authenticity,
     CardError,
     CardRead,
     CardRefused,
     CardRemoved,
-    EntryMode,
     NotACard,
     ReaderBusy,
     ReaderError,
     ReaderForbidden,
     ReaderMissing,
     ReaderServiceDown,
+    Step,
 )
-from drivers.pboc.dol import TerminalData
+from drivers.chip_reading import ChipReading, ChipTerms
 from drivers.pboc.exchange import CommandForbidden
-from drivers.pboc.read import read_card
 from drivers.pcsc_link import CardLinks
 from drivers.pcsc_service import CardReset, CardSilent, PcscService, Sight
 
@@ -54,14 +51,15 @@ class CardVisit:
         service: PcscService,
         links: CardLinks,
         sight: Sight,
-        terminal_data: Callable[[], TerminalData],
+        terms: ChipTerms,
         stop: threading.Event,
     ) -> None:
         self._service = service
         self._links = links
         self._sight = sight
-        self._terminal_data = terminal_data
+        self._terms = terms
         self._stop = stop
+        self.steps: tuple[Step, ...] = ()  # of the last attempt
 
     def read(self, busy_wait_s: float) -> CardRead:
         """The card's data, waiting at most `busy_wait_s` for another program to let go of it.
@@ -69,6 +67,8 @@ class CardVisit:
         Raises a `CardError` (`CardRemoved` when it has gone); `ReaderBusy`, `ReaderForbidden` and `ReaderServiceDown`
         when the card was never reached.
         """
+        if self._sight.mute:
+            raise CardSilent("read card", self._sight.reader)
         resets = 0
         failures = 0
         while True:
@@ -90,21 +90,18 @@ class CardVisit:
                     raise self._unreadable(error) from None
 
     def _attempt(self, busy_wait_s: float) -> CardRead:
-        contactless = is_contactless(self._sight.atr, self._sight.reader)
         with self._links.link(self._sight.reader, busy_wait_s) as link:
-            started_ns = time.monotonic_ns()
-            chip = read_card(link.transmit, link.protocol, contactless=contactless, terminal_data=self._terminal_data())
-            finished_ns = time.monotonic_ns()
-        return CardRead(
-            pan=chip.pan,
-            expiry=chip.expiry,
-            entry_mode=EntryMode.CONTACTLESS if contactless else EntryMode.CONTACT,
-            reader=self._sight.reader,
-            authenticity=Authenticity.UNVERIFIED,
-            service_code=chip.service_code,
-            finished_ns=finished_ns,
-            read_ms=(finished_ns - started_ns) / 1e6,
-        )
+            reading = ChipReading(
+                link.transmit,
+                link.protocol,
+                contactless=is_contactless(self._sight.atr, self._sight.reader),
+                reader=self._sight.reader,
+                terms=self._terms,
+            )
+            try:
+                return reading.read()
+            finally:
+                self.steps = reading.steps
 
     def _gone(self, wait_s: float) -> bool:
         """Whether the card has left, or another has come, within `wait_s`."""

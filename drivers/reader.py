@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from config.errors import JingkaError
-from drivers.card import CardRead
+from drivers.card import CardRead, Step
 
 
 class ReaderState(StrEnum):
@@ -42,8 +42,8 @@ class ReaderListener(Protocol):
     def card_read(self, read: CardRead) -> None:
         """A whole good read."""
 
-    def card_failed(self, reader: str, error: JingkaError) -> None:
-        """A card was presented and could not be read."""
+    def card_failed(self, reader: str, error: JingkaError, steps: tuple[Step, ...] = ()) -> None:
+        """A card was presented and could not be read; `steps` is how far a chip's reading came."""
 
     def card_removed(self, reader: str) -> None:
         """The card left the reader (never called by stripe readers: a swipe has no removal)."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from config.errors import JingkaError, Words
-from drivers.card import CardRead, ReaderBusy, ReaderError, ReaderForbidden, ReaderMissing, ReaderServiceDown
+from drivers.card import CardRead, ReaderBusy, ReaderError, ReaderForbidden, ReaderMissing, ReaderServiceDown, Step
 from drivers.reader import Reader, ReaderListener, ReaderState, ReaderStatus
 
 READER_NAMES_MAX = 32  # names one reader may tell (PC/SC allows 16 readers; replugged ones may come under new names)
@@ -103,8 +103,8 @@ class _Post:
     def card_read(self, read: CardRead) -> None:
         self._listener.card_read(read)
 
-    def card_failed(self, reader: str, error: JingkaError) -> None:
-        self._listener.card_failed(reader, error)
+    def card_failed(self, reader: str, error: JingkaError, steps: tuple[Step, ...] = ()) -> None:
+        self._listener.card_failed(reader, error, steps)
 
     def card_removed(self, reader: str) -> None:
         self._listener.card_removed(reader)

@@ -14,11 +14,11 @@ import hmac
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from datetime import date
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -26,10 +26,10 @@ from fastapi import FastAPI
 from config import log
 from config.errors import JingkaError, Retry, Words
 from config.places import DAEMON_PID_FILE, LEDGER_FILE, PEOPLE_FILE
-from config.settings import DemoSection, PcscReaderSection, ReaderSection, SerialReaderSection, TerminalSettings
+from config.settings import TerminalSettings
 from config.zone import SHANGHAI
-from drivers.card import CardRead
-from drivers.reader import Reader, ReaderStatus
+from drivers.card import CardRead, Step
+from drivers.reader import ReaderStatus
 from drivers.supervision import Supervisor
 from sync.agent import Agent
 from terminal.counter import Counter
@@ -40,14 +40,12 @@ from terminal.membership.desk import IssuerRange, MembershipDesk
 from terminal.membership.token import ProgrammeKey, load_programme_key
 from terminal.offers.book import LoadedBook, load_book
 from terminal.offers.sale import Place
+from terminal.readers import make_readers
 from terminal.serving.hub import Hub
 from terminal.serving.people import People
 from terminal.status import Status
 from terminal.web.app import WebParts, create_app
 from terminal.web.fault import create_fault_app
-
-if TYPE_CHECKING:
-    from drivers.virtual.card import CardPresenter
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +123,7 @@ class Daemon:
             settings.membership.roll,
             settings.membership.changes,
         )
-        readers, presenter = _make_readers(settings.readers, settings.demo)
+        readers, presenter = make_readers(settings.readers, settings.demo)
         self.ledger = Ledger.open(settings.data_dir / LEDGER_FILE, terminal.name, self.clock)
         self.agent = Agent(
             ledger=self.ledger,
@@ -183,7 +181,7 @@ class Daemon:
         """From a reader's thread."""
         self._on_loop(self.counter.card_read, read)
 
-    def card_failed(self, reader: str, error: JingkaError) -> None:
+    def card_failed(self, reader: str, error: JingkaError, steps: tuple[Step, ...] = ()) -> None:
         """From a reader's thread."""
         self._on_loop(self.counter.card_failed, reader, error)
 
@@ -272,48 +270,3 @@ def _load_book(path: Path) -> LoadedBook | JingkaError:
 
 def _proof_keeper(key: ProgrammeKey) -> Callable[[str], str]:
     return lambda proof: hmac.digest(key.secret, PROOF_DOMAIN + proof.encode(), "sha256").hex()
-
-
-def _make_readers(sections: Sequence[ReaderSection], demo: DemoSection) -> tuple[list[Reader], CardPresenter | None]:
-    """The readers of the settings and, in the demonstration, what plays cards into one of them."""
-    readers: list[Reader] = []
-    presenter: CardPresenter | None = None
-    if demo.cards and demo.presenter == "vpcd":
-        from drivers.virtual.vpcd import VpcdCard
-
-        presenter = VpcdCard(port=demo.vpcd_port)
-    for section in sections:
-        if isinstance(section, PcscReaderSection):
-            from drivers.pcsc import PcscReader
-
-            readers.append(PcscReader(section.name))
-        elif isinstance(section, SerialReaderSection):
-            from drivers.serial_port import SerialReader, SerialSettings
-
-            device = section.device
-            if demo.cards and demo.presenter == "serial":
-                from drivers.virtual.pty import PtyPresenter
-
-                pty = PtyPresenter(section.frame)
-                presenter, device = pty, str(pty.device)
-            readers.append(
-                SerialReader(
-                    SerialSettings(
-                        device=device,
-                        baud=section.baud,
-                        bytesize=section.bytesize,
-                        parity=section.parity,
-                        stopbits=section.stopbits,
-                        frame=section.frame,
-                    ),
-                    section.name,
-                )
-            )
-        else:
-            from drivers.virtual.in_process import VirtualReader
-
-            virtual = VirtualReader(section.name)
-            readers.append(virtual)
-            if demo.cards and demo.presenter == "virtual":
-                presenter = virtual
-    return readers, presenter

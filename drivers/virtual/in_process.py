@@ -9,13 +9,10 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
 
 from drivers.card import Authenticity, CardError, CardRead, EntryMode, ReaderBusy
-from drivers.pboc.dol import TerminalData
-from drivers.pboc.read import read_card
+from drivers.chip_reading import ChipReading, ChipTerms
 from drivers.reader import ReaderListener, ReaderState, ReaderStatus
-from drivers.terminal_data import terminal_data_now
 from drivers.virtual.card import ChipKind, VirtualCard
 from drivers.virtual.chip import VirtualChip
 
@@ -28,9 +25,9 @@ class VirtualReader:
 
     kind = "virtual"
 
-    def __init__(self, name: str = "virtual", *, terminal_data: Callable[[], TerminalData] = terminal_data_now) -> None:
+    def __init__(self, name: str = "virtual", *, terms: ChipTerms | None = None) -> None:
         self.name = name
-        self._terminal_data = terminal_data
+        self._terms = terms or ChipTerms()
         self._pending: queue.Queue[VirtualCard | None] = queue.Queue(PENDING_MAX)
         self._card: VirtualCard | None = None  # what lies on the reader; only the reader's thread touches it
 
@@ -72,30 +69,25 @@ class VirtualReader:
         if card.chip is not ChipKind.NONE:
             self._card = card
             self._tell(listener, ReaderState.CARD)
+            self._read_chip(VirtualChip(card), listener)
+            return
         try:
-            read = self._stripe(card) if card.chip is ChipKind.NONE else self._chip(card)
+            read = self._stripe(card)
         except CardError as error:
             listener.card_failed(self.name, error)
         else:
             listener.card_read(read)
 
-    def _chip(self, card: VirtualCard) -> CardRead:
-        chip = VirtualChip(card)
-        started_ns = time.monotonic_ns()
-        read = read_card(
-            chip.transmit, chip.protocol, contactless=chip.contactless, terminal_data=self._terminal_data()
+    def _read_chip(self, chip: VirtualChip, listener: ReaderListener) -> None:
+        reading = ChipReading(
+            chip.transmit, chip.protocol, contactless=chip.contactless, reader=self.name, terms=self._terms
         )
-        finished_ns = time.monotonic_ns()
-        return CardRead(
-            pan=read.pan,
-            expiry=read.expiry,
-            entry_mode=EntryMode.CONTACTLESS if chip.contactless else EntryMode.CONTACT,
-            reader=self.name,
-            authenticity=Authenticity.UNVERIFIED,
-            service_code=read.service_code,
-            finished_ns=finished_ns,
-            read_ms=(finished_ns - started_ns) / 1e6,
-        )
+        try:
+            read = reading.read()
+        except CardError as error:
+            listener.card_failed(self.name, error, reading.steps)
+        else:
+            listener.card_read(read)
 
     def _stripe(self, card: VirtualCard) -> CardRead:
         from drivers.magstripe import parse_track2

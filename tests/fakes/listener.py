@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from config.errors import JingkaError
-from drivers.card import CardRead
+from drivers.card import CardRead, Step
 from drivers.reader import ReaderState, ReaderStatus
 
 WAIT_S = 10.0  # far longer than any reader needs, short enough to fail within a test's patience
@@ -31,7 +31,7 @@ class RecordingListener:
             self.reads.append(read)
             self._tell("read")
 
-    def card_failed(self, reader: str, error: JingkaError) -> None:
+    def card_failed(self, reader: str, error: JingkaError, steps: tuple[Step, ...] = ()) -> None:
         with self._changed:
             self.failures.append((reader, error))
             self._tell("failed")

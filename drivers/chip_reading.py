@@ -1,0 +1,65 @@
+"""From a way to talk to a chip to a `CardRead`: what every chip reader does once a card is in reach."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from drivers.card import Authenticity, AuthenticityReason, CardRead, EntryMode, Step
+from drivers.pboc.dol import TerminalData
+from drivers.pboc.exchange import TransmissionProtocol, Transmit
+from drivers.pboc.read import read_card
+from drivers.terminal_data import terminal_data_now
+from drivers.trace import StepTracer
+
+
+@dataclass(frozen=True, slots=True)
+class ChipTerms:
+    """What this terminal brings to every chip, the same for all its readers."""
+
+    terminal_data: Callable[[], TerminalData] = terminal_data_now
+
+
+class ChipReading:
+    """One reading of one card; `steps` tells how far it came, whatever ended it."""
+
+    def __init__(
+        self,
+        transmit: Transmit,
+        protocol: TransmissionProtocol,
+        *,
+        contactless: bool,
+        reader: str,
+        terms: ChipTerms,
+    ) -> None:
+        self._tracer = StepTracer(transmit)
+        self._protocol = protocol
+        self._contactless = contactless
+        self._reader = reader
+        self._terms = terms
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Commands, status words and times so far."""
+        return self._tracer.steps
+
+    def read(self) -> CardRead:
+        """The card. Raises what `read_card` and the port below raise."""
+        started_ns = time.monotonic_ns()
+        chip = read_card(
+            self._tracer, self._protocol, contactless=self._contactless, terminal_data=self._terms.terminal_data()
+        )
+        finished_ns = time.monotonic_ns()
+        return CardRead(
+            pan=chip.pan,
+            expiry=chip.expiry,
+            entry_mode=EntryMode.CONTACTLESS if self._contactless else EntryMode.CONTACT,
+            reader=self._reader,
+            authenticity=Authenticity.UNVERIFIED,
+            authenticity_reason=AuthenticityReason.NO_KEYS,
+            service_code=chip.service_code,
+            finished_ns=finished_ns,
+            read_ms=(finished_ns - started_ns) / 1e6,
+            steps=self.steps,
+        )

@@ -1,0 +1,60 @@
+"""From the settings to readers: the one place that knows every kind of reader.
+
+Each kind is imported only when the settings name it: a counter with one serial reader loads nothing of PC/SC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from config.settings import DemoSection, PcscReaderSection, ReaderSection, SerialReaderSection
+from drivers.reader import Reader
+
+if TYPE_CHECKING:
+    from drivers.virtual.card import CardPresenter
+
+
+def make_readers(sections: Sequence[ReaderSection], demo: DemoSection) -> tuple[list[Reader], CardPresenter | None]:
+    """The readers of the settings and, in the demonstration, what plays cards into one of them."""
+    readers: list[Reader] = []
+    presenter: CardPresenter | None = None
+    if demo.cards and demo.presenter == "vpcd":
+        from drivers.virtual.vpcd import VpcdCard
+
+        presenter = VpcdCard(port=demo.vpcd_port)
+    for section in sections:
+        if isinstance(section, PcscReaderSection):
+            from drivers.pcsc import PcscReader
+
+            readers.append(PcscReader(section.name))
+        elif isinstance(section, SerialReaderSection):
+            from drivers.serial_port import SerialReader, SerialSettings
+
+            device = section.device
+            if demo.cards and demo.presenter == "serial":
+                from drivers.virtual.pty import PtyPresenter
+
+                pty = PtyPresenter(section.frame)
+                presenter, device = pty, str(pty.device)
+            readers.append(
+                SerialReader(
+                    SerialSettings(
+                        device=device,
+                        baud=section.baud,
+                        bytesize=section.bytesize,
+                        parity=section.parity,
+                        stopbits=section.stopbits,
+                        frame=section.frame,
+                    ),
+                    section.name,
+                )
+            )
+        else:
+            from drivers.virtual.in_process import VirtualReader
+
+            virtual = VirtualReader(section.name)
+            readers.append(virtual)
+            if demo.cards and demo.presenter == "virtual":
+                presenter = virtual
+    return readers, presenter
