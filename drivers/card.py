@@ -258,7 +258,8 @@ class CardRead:
     """One good read, the same from every reader.
 
     `finished_ns` is `time.monotonic_ns()` at the card's last byte; `read_ms` is the card exchange's own duration;
-    `steps` are a chip's commands.
+    `steps` are a chip's commands; `device_hint` says that a telephone or watch may stand in for the card, under a
+    number of its own.
     """
 
     pan: Pan
@@ -271,5 +272,6 @@ class CardRead:
     read_ms: float
     authenticity_reason: AuthenticityReason | None = None
     steps: tuple[Step, ...] = ()
+    device_hint: bool = False
 
     SERVICE_CODE_CHIP: ClassVar[str] = "26"  # ISO/IEC 7813: first digit 2 or 6 = the card has a chip
