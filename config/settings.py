@@ -127,8 +127,9 @@ class CounterSection(Section):
 
 
 class AuthenticitySection(Section):
-    """What the merchant makes of how a card was shown to be genuine."""
+    """How chips are shown to be genuine (no key file: they are not), and what the merchant makes of it."""
 
+    keys: Path | None = None
     accept: tuple[Literal["dda", "sda", "unverified", "failed", "stripe"], ...] = ("dda", "sda", "unverified", "stripe")
 
 
@@ -243,6 +244,9 @@ def load_terminal(path: Path) -> TerminalSettings:
                     "changes": base / membership.changes if membership.changes else None,
                     "programme_key": base / membership.programme_key,
                 }
+            ),
+            "authenticity": settings.authenticity.model_copy(
+                update={"keys": base / settings.authenticity.keys if settings.authenticity.keys else None}
             ),
             "offers": settings.offers.model_copy(update={"book": base / settings.offers.book}),
             "data_dir": base / settings.data_dir,

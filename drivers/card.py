@@ -232,8 +232,10 @@ class AuthenticityReason(StrEnum):
     UNKNOWN_KEY = "unknown-key"  # signed under a key index that the file does not hold
     KEY_EXPIRED = "key-expired"  # the scheme's key has run out
     UNSUPPORTED_ALGORITHM = "unsupported-algorithm"  # SM2, or anything else but RSA with SHA-1
+    NUMBER_NOT_SIGNED = "number-not-signed"  # the issuer's signature is good but does not cover the card number
     TYPED = "typed"  # nobody saw a chip: the number was typed
     DATA_MISSING = "data-missing"  # failed: the card promises authentication and lacks the data for it
+    STATIC_DATA = "static-data"  # failed: what the issuer is said to have signed breaks the standard
     ISSUER_CERTIFICATE = "issuer-certificate"  # failed
     CARD_CERTIFICATE = "card-certificate"  # failed
     SIGNED_DATA = "signed-data"  # failed: the static signature

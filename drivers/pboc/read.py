@@ -1,19 +1,21 @@
 """Read a chip to PAN and expiry: select, open, read records, and stop as soon as both are known.
 
-Only reading commands are sent (see `exchange`). GET PROCESSING OPTIONS advances the card's transaction counter, which
-is harmless; nothing is signed, paid or changed.
+With `authenticate` every record is read, and the chip may be made to sign a number of ours. Only reading commands are
+sent (see `exchange`). GET PROCESSING OPTIONS advances the card's transaction counter, which is harmless; nothing is
+paid or changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from drivers.card import CardError, CardRefused, Expiry, MalformedCard, Pan
 from drivers.pboc import tlv
 from drivers.pboc.apdu import LE_ALL, CommandApdu, Instruction, ResponseApdu, status_text
 from drivers.pboc.application import Application, candidates, read_record, selected
-from drivers.pboc.dol import TerminalData, fill_dol, parse_dol
+from drivers.pboc.dol import DolEntry, TerminalData, fill_dol, parse_dol
+from drivers.pboc.evidence import NOT_ASKED, RID_OCTETS, Authenticate, Evidence, Record, Verdict
 from drivers.pboc.exchange import Exchange, TransmissionProtocol, Transmit
 from drivers.pboc.tags import Tag
 from drivers.pboc.tlv import Tlv
@@ -35,6 +37,7 @@ class ChipRead:
     service_code: str | None
     aid: bytes
     label: str
+    verdict: Verdict = NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,45 +60,90 @@ class ProcessingOptions:
 
 
 def read_card(
-    transmit: Transmit, protocol: TransmissionProtocol, *, contactless: bool, terminal_data: TerminalData
+    transmit: Transmit,
+    protocol: TransmissionProtocol,
+    *,
+    contactless: bool,
+    terminal_data: TerminalData,
+    authenticate: Authenticate | None = None,
 ) -> ChipRead:
-    """PAN and expiry of the card behind `transmit`.
+    """PAN and expiry of the card behind `transmit`; with `authenticate`, also its verdict on the chip.
 
     Raises `NotACard` (no payment application), `CardRefused` (blocked), `MalformedCard` (data that break the standard
     or contradict each other), and whatever `transmit` itself raises. A `CardError` carries no traceback from below:
     its frames hold the card's octets.
     """
     try:
-        return _read(Exchange(transmit, protocol), contactless, terminal_data)
+        return _read(Exchange(transmit, protocol), contactless, terminal_data, authenticate)
     except CardError as error:
         raise error.with_traceback(None) from None
 
 
-def _read(exchange: Exchange, contactless: bool, terminal_data: TerminalData) -> ChipRead:
+def _read(
+    exchange: Exchange, contactless: bool, terminal_data: TerminalData, authenticate: Authenticate | None
+) -> ChipRead:
     refused: CardRefused | None = None
     for application in selected(exchange, candidates(exchange, contactless=contactless)):
         try:
-            return _read_application(exchange, application, terminal_data)
+            return _read_application(exchange, application, terminal_data, authenticate)
         except CardRefused as error:  # EMV Book 1 section 12.4: an application that will not open gives way to the next
             refused = refused or error
     assert refused is not None, "selected() raises when nothing opened"
     raise refused
 
 
-def _read_application(exchange: Exchange, application: Application, terminal_data: TerminalData) -> ChipRead:
-    options = _open(exchange, application, terminal_data)
+def _read_application(
+    exchange: Exchange, application: Application, terminal_data: TerminalData, authenticate: Authenticate | None
+) -> ChipRead:
+    asked, told = parse_dol(application.pdol), terminal_data.values()
+    options = _open(exchange, asked, told)
     holder = _Holder()
     holder.take(options.given)
-    for sfi, record in _records(options.files):
-        if holder.complete:
-            break
-        holder.take(_read_record(exchange, sfi, record))
-    return holder.read(application)
+    if authenticate is None:
+        for sfi, number, _ in _records(options.files):
+            if holder.complete:
+                break
+            holder.take(_record(sfi, number, exchange(read_record(sfi, number))).children)
+        return holder.read(application)
+    records, whole = _read_all(exchange, options.files, holder)
+    read = holder.read(application)
+    evidence = Evidence(
+        rid=application.aid[:RID_OCTETS],
+        pan=read.pan,
+        profile=options.profile,
+        given=options.given,
+        records=records,
+        whole=whole,
+        told=told,
+        qpboc=any(entry.tag == Tag.TRANSACTION_QUALIFIERS for entry in asked),
+    )
+    return replace(read, verdict=authenticate(evidence, exchange))
 
 
-def _open(exchange: Exchange, application: Application, terminal_data: TerminalData) -> ProcessingOptions:
+def _read_all(exchange: Exchange, files: tuple[FileRange, ...], holder: _Holder) -> tuple[tuple[Record, ...], bool]:
+    """Every record, and whether the signed ones are all there.
+
+    Once PAN and expiry are known a bad record is no reason to refuse the card; it only proves less.
+    """
+    records: list[Record] = []
+    whole = True
+    for sfi, number, signed in _records(files, issuers_own=True):
+        response = exchange(read_record(sfi, number))  # outside the try: a pulled card is not a bad record
+        try:
+            record = _record(sfi, number, response)
+        except MalformedCard:
+            if not holder.complete:
+                raise
+            whole = whole and not signed
+            continue
+        holder.take(record.children)
+        records.append(Record(sfi, number, signed, response.data, record))
+    return tuple(records), whole
+
+
+def _open(exchange: Exchange, asked: tuple[DolEntry, ...], told: Mapping[int, bytes]) -> ProcessingOptions:
     """GET PROCESSING OPTIONS with what the card asks for; once more with nothing, as some cards only take that."""
-    values = fill_dol(parse_dol(application.pdol), terminal_data.values())
+    values = fill_dol(asked, told)
     response = exchange(_processing_options(values))
     if not response.ok and values:
         response = exchange(_processing_options(b""))
@@ -141,22 +189,24 @@ def parse_locator(data: bytes) -> tuple[FileRange, ...]:
     return tuple(files)
 
 
-def _records(files: tuple[FileRange, ...]) -> Iterator[tuple[int, int]]:
-    """Every record to read, as (SFI, number); issuer-defined files hold nothing for us."""
+def _records(files: tuple[FileRange, ...], *, issuers_own: bool = False) -> Iterator[tuple[int, int, bool]]:
+    """Every record to read, as (SFI, number, signed). Issuer-defined files hold no PAN; some of their records are
+    signed all the same, and `issuers_own` gives those too."""
     for file in files:
-        if file.sfi <= SFI_EMV_MAX:
-            for number in range(file.first, file.last + 1):
-                yield file.sfi, number
+        for number in range(file.first, file.last + 1):
+            signed = number - file.first < file.authenticated  # EMV Book 3 section 10.3: the first ones of each entry
+            if file.sfi <= SFI_EMV_MAX or (issuers_own and signed):
+                yield file.sfi, number, signed
 
 
-def _read_record(exchange: Exchange, sfi: int, number: int) -> tuple[Tlv, ...]:
-    response = exchange(read_record(sfi, number))
+def _record(sfi: int, number: int, response: ResponseApdu) -> Tlv:
+    """The record in its template. Raises `MalformedCard` when it is missing or none."""
     if not response.ok:
         raise _malformed(f"record {number} of file {sfi} missing: {status_text(response.status)}")
     nodes = tlv.parse(response.data)
     if len(nodes) != 1 or nodes[0].tag != Tag.RECORD:
         raise _malformed(f"record {number} of file {sfi} is no record")
-    return nodes[0].children
+    return nodes[0]
 
 
 class _Holder:
