@@ -29,6 +29,7 @@ from config.places import DAEMON_PID_FILE, LEDGER_FILE, PEOPLE_FILE
 from config.settings import TerminalSettings
 from config.zone import SHANGHAI
 from drivers.card import CardRead, Step
+from drivers.outcomes import Outcomes
 from drivers.reader import ReaderStatus
 from drivers.supervision import Supervisor
 from sync.agent import Agent
@@ -145,7 +146,8 @@ class Daemon:
             keep_proof=_proof_keeper(key),
             on_entry=self.agent.wake,
         )
-        self.supervisor = Supervisor(readers, self)
+        outcomes = Outcomes(self, self.clock.wall)
+        self.supervisor = Supervisor(readers, outcomes)
         self.status = Status(
             settings,
             counter=self.counter,
@@ -153,6 +155,7 @@ class Daemon:
             ledger=self.ledger,
             agent=self.agent,
             supervisor=self.supervisor,
+            outcomes=outcomes,
             clock=self.clock,
         )
         self._pid_file = settings.data_dir / DAEMON_PID_FILE
