@@ -29,6 +29,7 @@ from config.places import DAEMON_PID_FILE, LEDGER_FILE, PEOPLE_FILE
 from config.settings import TerminalSettings
 from config.zone import SHANGHAI
 from drivers.card import CardRead, Step
+from drivers.chip_first import CHIP_KINDS, ChipFirst
 from drivers.outcomes import Outcomes
 from drivers.reader import ReaderStatus
 from drivers.supervision import Supervisor
@@ -147,7 +148,9 @@ class Daemon:
             on_entry=self.agent.wake,
         )
         outcomes = Outcomes(self, self.clock.wall)
-        self.supervisor = Supervisor(readers, outcomes)
+        chip_readers = any(reader.kind in CHIP_KINDS for reader in settings.readers)
+        chip_first = ChipFirst(outcomes, fallback_s=settings.counter.fallback_s, chip_readers=chip_readers)
+        self.supervisor = Supervisor(readers, chip_first)
         self.status = Status(
             settings,
             counter=self.counter,
