@@ -77,7 +77,7 @@ class SerialReaderSection(Section):
     bytesize: Literal[7, 8] = 8
     parity: Literal["N", "E", "O"] = "N"
     stopbits: Literal[1, 2] = 1
-    frame: Literal["plain", "stx-etx-lrc"] = "plain"
+    frame: Literal["plain", "stx-etx-lrc", "idtech", "magtek", "ecr-55aa"] = "plain"
 
 
 class VirtualReaderSection(Section):
