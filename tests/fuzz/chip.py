@@ -19,7 +19,7 @@ from drivers.pboc.exchange import COMMANDS_MAX, READ_ONLY_COMMANDS, Transmission
 from drivers.pboc.read import AFL_RECORDS_MAX, SFI_MAX, parse_locator, parse_options
 from drivers.pboc.tags import Tag
 from drivers.pboc.tlv import TLV_DEPTH_MAX, TLV_NODES_MAX, Tlv
-from drivers.virtual.card import DEMO_CARDS, ChipKind, VirtualCard
+from drivers.virtual.card import DEMO_CARDS, ChipKind
 from drivers.virtual.chip import VirtualChip
 from tests.fuzz.target import Target
 
@@ -66,19 +66,24 @@ class ScriptedCard:
         return self._script[begin : self._at]
 
 
-def script_of(chip: VirtualChip, terms: ChipTerms) -> bytes:
-    """The script of what `chip` answers to a read."""
-    answers: list[bytes] = []
+def conversation(chip: VirtualChip) -> list[tuple[bytes, bytes]]:
+    """Every command of a read of `chip` with its answer."""
+    said: list[tuple[bytes, bytes]] = []
 
     def heard(command: bytes, /) -> bytes:
-        answers.append(chip.transmit(command))
-        return answers[-1]
+        said.append((command, chip.transmit(command)))
+        return said[-1][1]
 
+    reading = ChipReading(heard, chip.protocol, contactless=chip.contactless, reader="seed", terms=fixed_terms())
     with contextlib.suppress(CardError):
-        reading = ChipReading(heard, chip.protocol, contactless=chip.contactless, reader="seed", terms=terms)
         reading.read()
+    return said
+
+
+def script_of(chip: VirtualChip) -> bytes:
+    """The script of what `chip` answers to a read."""
     how = (T1 if chip.protocol is TransmissionProtocol.T1 else 0) | (CONTACTLESS if chip.contactless else 0)
-    return bytes([how]) + b"".join(bytes([len(answer)]) + answer for answer in answers)
+    return bytes([how]) + b"".join(bytes([len(answer)]) + answer for _, answer in conversation(chip))
 
 
 def fixed_terms() -> ChipTerms:
@@ -86,24 +91,14 @@ def fixed_terms() -> ChipTerms:
     return ChipTerms(terminal_data=lambda: TERMINAL)
 
 
-def answers_of(card: VirtualCard) -> Iterator[tuple[Instruction, bytes]]:
-    """Every good answer of `card` to a read, without its status word, and what it answers."""
-    chip = VirtualChip(card)
-    heard: list[tuple[Instruction, bytes]] = []
+def good_answers(chip: VirtualChip) -> Iterator[tuple[Instruction, bytes]]:
+    """Every good answer of `chip` to a read, without its status word, and what it answers."""
     asked = Instruction.SELECT
-
-    def listen(command: bytes, /) -> bytes:
-        nonlocal asked
-        answer = chip.transmit(command)
+    for command, answer in conversation(chip):
         if command[1] != Instruction.GET_RESPONSE:
             asked = Instruction(command[1])
         if answer.endswith(b"\x90\x00"):
-            heard.append((asked, answer[:-2]))
-        return answer
-
-    with contextlib.suppress(CardError):
-        ChipReading(listen, chip.protocol, contactless=chip.contactless, reader="seed", terms=fixed_terms()).read()
-    yield from heard
+            yield asked, answer[:-2]
 
 
 def read_tlv(data: bytes) -> None:
@@ -160,7 +155,7 @@ def read_chip(data: bytes) -> None:
 
 
 def _seeds(*wanted: Instruction) -> Sequence[bytes]:
-    return sorted({answer for card in CHIPS for asked, answer in answers_of(card) if asked in wanted})
+    return sorted({answer for card in CHIPS for asked, answer in good_answers(VirtualChip(card)) if asked in wanted})
 
 
 def tlv_seeds() -> Sequence[bytes]:
@@ -189,7 +184,7 @@ def locator_seeds() -> Sequence[bytes]:
 
 def chip_seeds() -> Sequence[bytes]:
     """Scripts of every chip of the demonstration."""
-    return sorted({script_of(VirtualChip(card), fixed_terms()) for card in CHIPS})
+    return sorted({script_of(VirtualChip(card)) for card in CHIPS})
 
 
 TARGETS = (
