@@ -15,6 +15,7 @@ JingkaError
 ├── CardError (drivers.card)
 │   ├── CardRefused (drivers.card)
 │   ├── CardRemoved (drivers.card)
+│   ├── DeviceCard (drivers.card)
 │   ├── MalformedCard (drivers.card)
 │   │   ├── StripeUnread (drivers.magstripe)
 │   │   └── WrongTrack (drivers.magstripe)

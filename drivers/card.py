@@ -61,6 +61,14 @@ class CardRefused(CardError):
     hint = Words("卡片可能已被银行锁定，请持卡人联系发卡行", "the bank may have blocked it: the holder should call")
 
 
+class DeviceCard(CardError):
+    """A telephone or watch in place of the card: it shows a number of its own, which is on no roll."""
+
+    code = "device-card"
+    what = Words("这是手机或手表，不是实体卡", "this is a telephone or a watch, not the card itself")
+    hint = Words("请使用京卡实体卡", "ask for the plastic card")
+
+
 class ReaderError(JingkaError):
     """A reader that does not work at the moment; the daemon lives on and tries again."""
 
