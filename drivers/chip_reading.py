@@ -62,4 +62,5 @@ class ChipReading:
             finished_ns=finished_ns,
             read_ms=(finished_ns - started_ns) / 1e6,
             steps=self.steps,
+            device_hint=chip.device_hint,
         )

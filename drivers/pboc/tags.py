@@ -31,6 +31,10 @@ class Tag(IntEnum):
     PAN_SEQUENCE = 0x5F34
     EXPIRY = 0x5F24
     HOLDER_NAME = 0x5F20
+    TRACK_2_DATA = 0x9F6B  # Mastercard's; UnionPay: card CVM limit
+    TOKEN_REQUESTOR = 0x9F19
+    ACCOUNT_REFERENCE = 0x9F24  # PAR
+    LAST_FOUR = 0x9F25
 
     # What the card may ask of the terminal
     COMMAND_TEMPLATE = 0x83
