@@ -68,11 +68,6 @@ class Application:
     pdol: bytes
     control: tuple[Tlv, ...] = field(default=(), repr=False)
 
-    @property
-    def unionpay(self) -> bool:
-        """Whether it is one of UnionPay's."""
-        return self.aid.startswith(UNIONPAY_RID)
-
 
 def candidates(exchange: Exchange, *, contactless: bool) -> tuple[Candidate, ...]:
     """The applications to try, best first: from the card's directory, else the known UnionPay identifiers."""

@@ -25,6 +25,7 @@ from drivers.pboc import tlv
 from drivers.pboc.tags import Tag
 from drivers.pboc.tlv import Tlv
 
+MASTERCARD_RID = bytes.fromhex("A000000004")
 PAN_OCTETS_MAX = 10  # tag 5A
 TRACK_2_OCTETS_MAX = 19  # tag 57
 EXPIRY_OCTETS = 3  # tag 5F24: YYMMDD
@@ -33,12 +34,12 @@ LAST_FOUR_OCTETS = 2  # tag 9F25: n 4
 
 
 class CardData:
-    """`take` the data objects as they come, then ask. `unionpay`: whose tags they are, where schemes differ."""
+    """`take` the data objects as they come, then ask. `aid`: the application that gives them, as schemes differ."""
 
-    __slots__ = ("_expiry", "_expiry_told", "_last_four", "_pan", "_reference", "_token", "_unionpay", "service_code")
+    __slots__ = ("_expiry", "_expiry_told", "_last_four", "_mastercard", "_pan", "_reference", "_token", "service_code")
 
-    def __init__(self, *, unionpay: bool) -> None:
-        self._unionpay = unionpay
+    def __init__(self, aid: bytes) -> None:
+        self._mastercard = aid.startswith(MASTERCARD_RID)
         self._pan: Pan | None = None
         self._expiry: Expiry | None = None
         self._expiry_told = False
@@ -83,7 +84,7 @@ class CardData:
             match node.tag:
                 case Tag.TRACK_2_EQUIVALENT:
                     self._take_track2(node.value)
-                case Tag.TRACK_2_DATA if not self._unionpay:  # UnionPay: the card's limit without a PIN
+                case Tag.TRACK_2_DATA if self._mastercard:  # others keep a limit under this tag
                     self._take_track2(node.value)
                 case Tag.PAN:
                     self._take_pan(_digits(node.value, PAN_OCTETS_MAX))

@@ -109,7 +109,7 @@ def _read_application(
 ) -> ChipRead:
     asked, told = parse_dol(application.pdol), terminal_data.values()
     options = _open(exchange, asked, told)
-    data = CardData(unionpay=application.unionpay)
+    data = CardData(application.aid)
     data.take(application.control)
     data.take(options.given)
     if authenticate is None:
