@@ -31,10 +31,25 @@ class Tag(IntEnum):
     PAN_SEQUENCE = 0x5F34
     EXPIRY = 0x5F24
     HOLDER_NAME = 0x5F20
-    TRACK_2_DATA = 0x9F6B  # Mastercard's; UnionPay: card CVM limit
+    TRACK_2_DATA = 0x9F6B  # Mastercard's; UnionPay and Visa: card CVM limit
     TOKEN_REQUESTOR = 0x9F19
     ACCOUNT_REFERENCE = 0x9F24  # PAR
     LAST_FOUR = 0x9F25
+
+    # What proves the chip genuine
+    SCHEME_KEY_INDEX = 0x8F
+    ISSUER_CERTIFICATE = 0x90
+    ISSUER_REMAINDER = 0x92
+    ISSUER_EXPONENT = 0x9F32
+    CARD_CERTIFICATE = 0x9F46
+    CARD_EXPONENT = 0x9F47
+    CARD_REMAINDER = 0x9F48
+    STATIC_SIGNATURE = 0x93
+    STATIC_TAG_LIST = 0x9F4A
+    DYNAMIC_LIST = 0x9F49  # DDOL
+    DYNAMIC_SIGNATURE = 0x9F4B
+    CARD_AUTHENTICATION_DATA = 0x9F69
+    TRANSACTION_COUNTER = 0x9F36  # ATC
 
     # What the card may ask of the terminal
     COMMAND_TEMPLATE = 0x83
