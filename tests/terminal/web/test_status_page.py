@@ -6,19 +6,8 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from config.errors import JingkaError, Language
-from drivers.card import (
-    Authenticity,
-    AuthenticityReason,
-    CardRead,
-    CardRefused,
-    EntryMode,
-    NotACard,
-    Pan,
-    ReaderForbidden,
-    Step,
-)
-from drivers.outcomes import Outcomes
+from config.errors import Language
+from drivers.card import CardRefused, EntryMode, NotACard, ReaderForbidden
 from drivers.reader import ReaderState, ReaderStatus
 from terminal.ledger.errors import LedgerDamaged
 from terminal.serving.locale import SERVING_LOCALE, load_catalogue
@@ -26,29 +15,13 @@ from terminal.web.app import HERE
 from terminal.web.fault import create_fault_app
 from terminal.web.parts import WORKING
 from terminal.web.status_page import SKEW_MS_MAX
-from tests.fakes.listener import RecordingListener
+from tests.fakes.outcomes import card_read, history_of
 from tests.fakes.till import READER, FakeSync, Till, away
 
 pytestmark = pytest.mark.anyio
 
 HTML = {"accept": "text/html"}
 CATALOGUE = load_catalogue(SERVING_LOCALE, HERE / "locale")
-STEPS = (Step("SELECT 0400", 0x6A82, 20.0), Step("READ RECORD 010C", None, 30.5))
-
-
-def card_read(entry_mode: EntryMode = EntryMode.CONTACTLESS) -> CardRead:
-    return CardRead(
-        pan=Pan("6210947000000021"),
-        expiry=None,
-        entry_mode=entry_mode,
-        reader=READER,
-        authenticity=Authenticity.UNVERIFIED,
-        service_code=None,
-        finished_ns=0,
-        read_ms=1234.6,
-        authenticity_reason=AuthenticityReason.NO_KEYS,
-        steps=STEPS,
-    )
 
 
 @pytest.mark.parametrize(("language", "words"), [("zh", "一切正常"), ("en", "All is well")])
@@ -97,17 +70,6 @@ async def test_a_reader_that_does_not_work_has_a_next_step_even_without_an_error
 # --- the last cards presented -----------------------------------------------------------------------------------------
 
 
-def presented(till: Till, *cards: CardRead | JingkaError) -> None:
-    """What a reader has told of these cards, oldest first."""
-    outcomes = Outcomes(RecordingListener(), till.clock.wall)
-    for card in cards:
-        if isinstance(card, CardRead):
-            outcomes.card_read(card)
-        else:
-            outcomes.card_failed(READER, card, STEPS)
-    till.reads = outcomes.history()
-
-
 async def test_before_the_first_card_the_page_says_so(manager: httpx.AsyncClient) -> None:
     assert "启动以来还没有读过卡" in (await manager.get("/status")).text
 
@@ -118,7 +80,7 @@ async def test_a_read_is_told_masked_with_how_and_how_long(
     manager: httpx.AsyncClient, till: Till, language: Language, reason: str, entry_mode: EntryMode
 ) -> None:
     manager.cookies.set("jingka_language", language)
-    presented(till, card_read(entry_mode=entry_mode))
+    till.reads = history_of(card_read(entry_mode=entry_mode))
     page = html.unescape((await manager.get("/status/parts")).text)
     for told in ("**** 0021", "1,235", CATALOGUE.texts[language][f"entry.{entry_mode}"], reason):
         assert told in page
@@ -130,7 +92,7 @@ async def test_a_failure_is_told_with_its_reason_hint_and_steps(
 ) -> None:
     manager.cookies.set("jingka_language", language)
     refused = CardRefused("open", "card", status_word="6A81")
-    presented(till, card_read(), refused)
+    till.reads = history_of(card_read(), refused)
     page = html.unescape((await manager.get("/status/parts")).text)
     assert page.index(refused.what_text(language)) < page.index("**** 0021"), "newest first"
     assert refused.hint_text(language) in page
@@ -141,7 +103,7 @@ async def test_a_failure_is_told_with_its_reason_hint_and_steps(
 async def test_an_open_list_of_steps_stays_open_when_the_page_is_refreshed(
     manager: httpx.AsyncClient, till: Till
 ) -> None:
-    presented(till, card_read(), NotACard("read card", READER, reason="6A82"))
+    till.reads = history_of(card_read(), NotACard("read card", READER, reason="6A82"))
     page = (await manager.get("/status/parts")).text
     assert '<details id="read-2" hx-preserve>' in page, "one place for each outcome, whatever comes after it"
 
