@@ -48,6 +48,7 @@ class StatusWord(IntEnum):
     DATA_NOT_FOUND = 0x6A88
     INSTRUCTION_NOT_SUPPORTED = 0x6D00
     CLASS_NOT_SUPPORTED = 0x6E00
+    UNKNOWN = 0x6F00  # "no precise diagnosis"
 
 
 # Answers to SELECT and GET PROCESSING OPTIONS that mean "here, and will not": blocked, terminated, locked, not for use
