@@ -24,13 +24,13 @@ from dataclasses import replace
 from typing import Final
 
 from config.errors import JingkaError, Words
-from drivers.card import CardError, CardRead, CardRefused, CardRemoved, EntryMode, NotACard, Step
+from drivers.card import CardError, CardRead, CardRefused, CardRemoved, DeviceCard, EntryMode, NotACard, Step
 from drivers.reader import ReaderListener, ReaderState, ReaderStatus
 
 CHIP_ONLY_KINDS: Final = frozenset({"pcsc", "pn532"})
 CHIP_KINDS: Final = CHIP_ONLY_KINDS | {"virtual"}  # the virtual reader plays both: its failures tell by their steps
 WORKING: Final = frozenset({ReaderState.READY, ReaderState.CARD})
-CLEAR_ANSWERS: Final = (NotACard, CardRefused)  # no fault of the chip: no swipe in its place
+CLEAR_ANSWERS: Final = (NotACard, CardRefused, DeviceCard)  # no fault of the chip: no swipe in its place
 REMOVALS_BEFORE_FALLBACK: Final = 2
 
 

@@ -28,7 +28,7 @@ from config.errors import JingkaError, Retry, Words
 from config.places import DAEMON_PID_FILE, LEDGER_FILE, PEOPLE_FILE
 from config.settings import TerminalSettings
 from config.zone import SHANGHAI
-from drivers.card import CardRead, Step
+from drivers.card import Authenticity, CardRead, Step
 from drivers.chip_first import CHIP_KINDS, ChipFirst
 from drivers.outcomes import Outcomes
 from drivers.reader import ReaderStatus
@@ -146,6 +146,7 @@ class Daemon:
             slices=settings.offers.slices,
             keep_proof=_proof_keeper(key),
             on_entry=self.agent.wake,
+            accept={Authenticity(each) for each in settings.authenticity.accept},
         )
         outcomes = Outcomes(self, self.clock.wall)
         chip_readers = any(reader.kind in CHIP_KINDS for reader in settings.readers)
