@@ -21,6 +21,7 @@ class ReaderState(StrEnum):
     SERVICE_DOWN = "service-down"  # pcscd is away
     FORBIDDEN = "forbidden"  # polkit or permissions
     BUSY = "busy"  # another program holds it
+    NOISY = "noisy"  # the port is open, but only garbled bytes come: a wrong baud rate, parity or frame
     FAILED = "failed"  # anything else; `error` says what
     STOPPED = "stopped"
 

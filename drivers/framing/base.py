@@ -20,6 +20,7 @@ FRAME_BYTES_MAX = 256  # all three tracks of ISO/IEC 7811 with their sentinels a
 SILENCE_MS = 500  # within a frame bytes are 5 ms apart at 2400 baud; a USB bridge or a busy PC may add 100 ms or more
 STRAY_BYTES_MIN = 4  # fewer bytes outside a frame are a plug's or power-up's glitch, not a swipe to speak of
 PARITY_BYTES_MIN = 16  # chance gives so many bytes of one parity once in 65 000 bursts; a stripe has more
+PARITY_BYTES_MAX = 512  # a burst's first swipe says it; a flood need not be counted through
 STRANGE_BYTES_MAX = 1  # a frame's own check byte may have any value
 
 STX, ETX, LF, CR, DLE, ESC = 0x02, 0x03, 0x0A, 0x0D, 0x10, 0x1B
@@ -55,12 +56,13 @@ class ParityTally:
         self._bytes = self._even = self._top = 0
         self._strange = 0  # bytes that, their top bit aside, no reader sends in a line of text
 
-    def note(self, byte: int) -> None:
-        """One byte more of the burst."""
-        self._bytes += 1
-        self._even += byte.bit_count() % 2 == 0
-        self._top += byte >= _TOP_BIT
-        self._strange += not (byte & ~_TOP_BIT in PRINTABLE or byte & ~_TOP_BIT in _MARKS)
+    def note(self, data: bytes) -> None:
+        """More bytes of the burst; the first `PARITY_BYTES_MAX` are looked at."""
+        for byte in data[: PARITY_BYTES_MAX - self._bytes]:
+            self._bytes += 1
+            self._even += byte.bit_count() % 2 == 0
+            self._top += byte >= _TOP_BIT
+            self._strange += not (byte & ~_TOP_BIT in PRINTABLE or byte & ~_TOP_BIT in _MARKS)
 
     def parity(self) -> Literal["E", "O"] | None:
         """The parity that every byte of the burst keeps; None when its top bits carry none."""
@@ -104,9 +106,11 @@ class Framing(ABC):
             self._tally = ParityTally()
         if data:
             self._last_ms = now_ms
+        self._tally.note(data)
         for byte in data:
-            self._tally.note(byte)
-            self._collect(self._take(byte), found)
+            outcome = self._take(byte)
+            if outcome is not None:
+                self._collect(outcome, found)
         return found
 
     @staticmethod

@@ -30,15 +30,11 @@ from drivers.serial_port import READ_BYTES_MAX, SerialReader, SerialSettings
 from drivers.supervision import Supervisor
 from drivers.virtual.card import DEMO_CARDS
 from drivers.virtual.pty import PtyPresenter
-from tests.fakes.line import SWIPE_PAUSE_S, Line, byte_at_a_time, delayed, direct, lossy
 from tests.fakes.listener import RecordingListener
 
 MEMBER = DEMO_CARDS["member"]
 STRIPE_MEMBER = DEMO_CARDS["stripe-member"]
-SWIPES_MAX = 40  # a line that loses 3 % of the bytes passes every second swipe: 40 failures in a row do not happen
 RECOVERY_S = 3.0  # the promise of the design for every reader
-LINES: dict[str, Line] = {"direct": direct, "byte at a time": byte_at_a_time, "delayed": delayed}
-EXISTING = {card.pan for card in DEMO_CARDS.values()}
 
 StartReader = Callable[..., RecordingListener]
 each_frame = pytest.mark.parametrize("frame", FRAMINGS)
@@ -102,38 +98,6 @@ def test_a_swipe_becomes_a_card_read(plugged: PtyPresenter, start: StartReader, 
         read_ms=0.0,
     )
     assert listener.failures == []
-
-
-@pytest.mark.parametrize("line", LINES.values(), ids=LINES.keys())
-@each_frame
-def test_every_swipe_over_a_whole_line_is_read(
-    plugged: PtyPresenter, start: StartReader, line: Line, frame: str
-) -> None:
-    listener = start(plugged, frame)
-    cards = [MEMBER, STRIPE_MEMBER, MEMBER]
-    for card in cards:
-        line(plugged, plugged.frame_of(card))
-    assert [read.pan for read in listener.wait_for_reads(len(cards))] == [card.pan for card in cards]
-    assert listener.failures == []
-
-
-@pytest.mark.parametrize("seed", [1, 2])
-@each_frame
-def test_every_swipe_over_a_lossy_line_is_read_or_told_and_never_as_a_card_that_another_member_has(
-    plugged: PtyPresenter, start: StartReader, seed: int, frame: str
-) -> None:
-    listener, line = start(plugged, frame), lossy(seed)
-    for card in (MEMBER, STRIPE_MEMBER):
-        for _ in range(SWIPES_MAX):
-            answers = listener.answers
-            line(plugged, plugged.frame_of(card))
-            listener.wait_for_answers(answers + 1)
-            if card.pan in {read.pan for read in listener.reads}:
-                break
-            time.sleep(SWIPE_PAUSE_S)
-        assert card.pan in {read.pan for read in listener.reads}
-    assert {read.pan for read in listener.reads} & EXISTING == {MEMBER.pan, STRIPE_MEMBER.pan}
-    assert listener.failures, "the line lost nothing: the test shows nothing"
 
 
 def test_the_same_card_swiped_twice_is_read_twice(plugged: PtyPresenter, start: StartReader) -> None:
