@@ -11,7 +11,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Protocol, TypeVar
 
 from config.errors import JingkaError, Retry, Words
@@ -30,6 +30,8 @@ from terminal.offers.overview import OfferView, overview
 from terminal.offers.quote import Quote, quote
 from terminal.offers.refusal import Refusal
 from terminal.offers.sale import Place, Sale, SaleLine
+from terminal.offers.visits import day_of, redeemed_prefix
+from terminal.offers.voucher import VoucherRecord
 from terminal.redemption_id import check_id, new_id
 
 HELD_QUOTES_MAX = 200  # quotes kept for confirmation; a busy counter makes a few a minute
@@ -135,6 +137,19 @@ class LedgerUsage:
     def slice_of(self, offer: str, limit: str) -> int | None:
         """What headquarters allotted this terminal of a pool; None when nothing."""
         return self._slices.get(f"{offer}/{limit}")
+
+    def last_redeemed(self, offer: str, person: str) -> date | None:
+        """When this person last redeemed an offer here, by the ledger."""
+        return day_of(self._ledger.latest_used(redeemed_prefix(offer, person)))
+
+    @property
+    def vouchers_known(self) -> bool:
+        """Whether this terminal has the register of vouchers."""
+        return False
+
+    def voucher(self, code: str) -> VoucherRecord | None:
+        """The voucher of this code."""
+        return None
 
 
 class Counter:
