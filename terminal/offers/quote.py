@@ -29,7 +29,6 @@ from terminal.offers.conditions import (
 )
 from terminal.offers.counts import Count, Limit, Offline, Scope
 from terminal.offers.limits import LimitClaim, Usage, claim_on, room_of, scope_values
-from terminal.offers.model import Offer
 from terminal.offers.opening import Moment, moment_of, offer_day
 from terminal.offers.prepared import SHOWING_ATTRIBUTE, PreparedOffer
 from terminal.offers.prices import NthFree
@@ -154,7 +153,7 @@ def _quote_offer(prepared: PreparedOffer, case: _Case) -> Quote:
         return _answer(prepared, case, (), refusals)
     listed = at_list(sale.lines)
     priced = None if unfit else _priced(prepared, case)
-    if priced is not None and not _worth_recording(offer, priced):
+    if priced is not None and not _worth_recording(prepared, priced):
         total = sum(line.list_fen for line in listed)
         refusals.append(Refusal(RefusalCode.NO_BENEFIT, {"list_fen": total}))  # uses nothing, so no limit can bite
         return _answer(prepared, case, listed, refusals)
@@ -171,10 +170,11 @@ def _priced(prepared: PreparedOffer, case: _Case) -> tuple[PricedLine, ...] | No
     return None if priced is None else capped(priced, offer.saving_max_fen)
 
 
-def _worth_recording(offer: Offer, priced: Sequence[PricedLine]) -> bool:
-    """Whether the member gains: money now, a stamp for later, or visits opened by a pack."""
-    stamped = isinstance(offer.price, NthFree) and offer.price.stamped
-    return stamped or offer.opens is not None or any(line.pay_fen < line.list_fen for line in priced)
+def _worth_recording(prepared: PreparedOffer, priced: Sequence[PricedLine]) -> bool:
+    """Whether the member gains: money now, a stamp or visits for later, or the beginning of another offer's window."""
+    price = prepared.offer.price
+    later = prepared.anchors or prepared.offer.opens or (isinstance(price, NthFree) and price.stamped)
+    return bool(later) or any(line.pay_fen < line.list_fen for line in priced)
 
 
 def _claims(
@@ -183,7 +183,7 @@ def _claims(
     """What the sale uses of each limit. Lines without a saving use nothing; unpriced ones count as if they did."""
     lines, offer = case.sale.lines, prepared.offer
     savings = [line.list_fen - line.pay_fen for line in priced] if priced else [1] * len(lines)
-    all_use = priced is not None and not any(savings)  # a stamp or a pack at list price
+    all_use = priced is not None and not any(savings)  # a stamp, a pack or a first step at list price
     using = [(line, saving) for line, saving in zip(lines, savings, strict=True) if saving > 0 or all_use]
     voucher = voucher_code(prepared, case.sale)
     answers: list[LimitClaim | Refusal | None] = []
