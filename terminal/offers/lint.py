@@ -93,7 +93,8 @@ def _agreements(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
     named = {*offer.where.merchants, *(site.partition("/")[0] for site in offer.where.sites)}
     for merchant in book.merchants:
         agreement = merchant.agreement
-        ended = offer.when.first_day and agreement.last_day < offer.when.first_day
+        end = agreement.ends()
+        ended = offer.when.first_day and end is not None and end < offer.when.first_day
         coming = offer.when.last_day and agreement.first_day > offer.when.last_day
         if merchant.id in named and (ended or coming):
             yield _warning(
