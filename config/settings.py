@@ -77,7 +77,7 @@ class SerialReaderSection(Section):
     bytesize: Literal[7, 8] = 8
     parity: Literal["N", "E", "O"] = "N"
     stopbits: Literal[1, 2] = 1
-    frame: Literal["plain", "stx-etx-lrc"] = "plain"
+    frame: Literal["plain", "stx-etx-lrc", "idtech", "magtek", "ecr-55aa"] = "plain"
 
 
 class VirtualReaderSection(Section):
@@ -116,12 +116,21 @@ class OffersSection(Section):
 
 
 class CounterSection(Section):
-    """Times at the counter."""
+    """Times at the counter, and what else it may do."""
 
     presentation_s: int = Field(default=120, ge=10, le=3600)  # a swiped or tapped card stays on the page this long
     quote_s: int = Field(default=300, ge=30, le=3600)  # a quote is honoured this long
     settle_s: int = Field(default=1800, ge=60, le=86_400)  # authorised and never completed: cancelled after this
     session_idle_s: int = Field(default=4 * 3600, ge=60, le=86_400)
+    fallback_s: int = Field(default=60, ge=10, le=600)  # after a chip failed, its stripe is taken for this long
+    manual_entry: bool = False  # a card number may be typed with a manager's PIN
+
+
+class AuthenticitySection(Section):
+    """How chips are shown to be genuine (no key file: they are not), and what the merchant makes of it."""
+
+    keys: Path | None = None
+    accept: tuple[Literal["dda", "sda", "unverified", "failed", "stripe"], ...] = ("dda", "sda", "unverified", "stripe")
 
 
 class HeadquartersSection(Section):
@@ -185,6 +194,7 @@ class TerminalSettings(_TomlSettings):
     membership: MembershipSection
     offers: OffersSection
     counter: CounterSection = CounterSection()
+    authenticity: AuthenticitySection = AuthenticitySection()
     headquarters: HeadquartersSection = HeadquartersSection()
     demo: DemoSection = DemoSection()
 
@@ -234,6 +244,9 @@ def load_terminal(path: Path) -> TerminalSettings:
                     "changes": base / membership.changes if membership.changes else None,
                     "programme_key": base / membership.programme_key,
                 }
+            ),
+            "authenticity": settings.authenticity.model_copy(
+                update={"keys": base / settings.authenticity.keys if settings.authenticity.keys else None}
             ),
             "offers": settings.offers.model_copy(update={"book": base / settings.offers.book}),
             "data_dir": base / settings.data_dir,
@@ -308,7 +321,9 @@ def known_keys(model: type[BaseModel], prefix: str = "") -> dict[str, str]:
     """Every key a person may set, dotted, with its default as text; used by messages and by the documentation test."""
     keys: dict[str, str] = {}
     for name, field in model.model_fields.items():
-        keys[prefix + name] = "required" if field.is_required() else str(field.get_default(call_default_factory=False))
+        default = field.get_default(call_default_factory=False)
+        shown = list(default) if isinstance(default, tuple) else default  # as TOML has it
+        keys[prefix + name] = "required" if field.is_required() else str(shown)
         for inner in _models_in(field.annotation):
             keys.update(known_keys(inner, f"{prefix}{name}."))
     return keys

@@ -61,6 +61,14 @@ class CardRefused(CardError):
     hint = Words("卡片可能已被银行锁定，请持卡人联系发卡行", "the bank may have blocked it: the holder should call")
 
 
+class DeviceCard(CardError):
+    """A telephone or watch in place of the card: it shows a number of its own, which is on no roll."""
+
+    code = "device-card"
+    what = Words("这是手机或手表，不是实体卡", "this is a telephone or a watch, not the card itself")
+    hint = Words("请使用京卡实体卡", "ask for the plastic card")
+
+
 class ReaderError(JingkaError):
     """A reader that does not work at the moment; the daemon lives on and tries again."""
 
@@ -232,8 +240,10 @@ class AuthenticityReason(StrEnum):
     UNKNOWN_KEY = "unknown-key"  # signed under a key index that the file does not hold
     KEY_EXPIRED = "key-expired"  # the scheme's key has run out
     UNSUPPORTED_ALGORITHM = "unsupported-algorithm"  # SM2, or anything else but RSA with SHA-1
+    NUMBER_NOT_SIGNED = "number-not-signed"  # the issuer's signature is good but does not cover the card number
     TYPED = "typed"  # nobody saw a chip: the number was typed
     DATA_MISSING = "data-missing"  # failed: the card promises authentication and lacks the data for it
+    STATIC_DATA = "static-data"  # failed: what the issuer is said to have signed breaks the standard
     ISSUER_CERTIFICATE = "issuer-certificate"  # failed
     CARD_CERTIFICATE = "card-certificate"  # failed
     SIGNED_DATA = "signed-data"  # failed: the static signature
@@ -258,7 +268,8 @@ class CardRead:
     """One good read, the same from every reader.
 
     `finished_ns` is `time.monotonic_ns()` at the card's last byte; `read_ms` is the card exchange's own duration;
-    `steps` are a chip's commands.
+    `steps` are a chip's commands; `device_hint` says that a telephone or watch may stand in for the card, under a
+    number of its own.
     """
 
     pan: Pan
@@ -271,5 +282,6 @@ class CardRead:
     read_ms: float
     authenticity_reason: AuthenticityReason | None = None
     steps: tuple[Step, ...] = ()
+    device_hint: bool = False
 
     SERVICE_CODE_CHIP: ClassVar[str] = "26"  # ISO/IEC 7813: first digit 2 or 6 = the card has a chip

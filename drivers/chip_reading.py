@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from drivers.card import Authenticity, AuthenticityReason, CardRead, EntryMode, Step
+from drivers.card import CardRead, EntryMode, Step
 from drivers.pboc.dol import TerminalData
+from drivers.pboc.evidence import Authenticate
 from drivers.pboc.exchange import TransmissionProtocol, Transmit
 from drivers.pboc.read import read_card
 from drivers.terminal_data import terminal_data_now
 from drivers.trace import StepTracer
 
+if TYPE_CHECKING:
+    from drivers.pboc.authenticity.keys import SchemeKeys
+
 
 @dataclass(frozen=True, slots=True)
 class ChipTerms:
-    """What this terminal brings to every chip, the same for all its readers."""
+    """What this terminal brings to every chip, the same for all its readers. No `keys`: no chip is checked."""
 
     terminal_data: Callable[[], TerminalData] = terminal_data_now
+    keys: SchemeKeys | None = None
 
 
 class ChipReading:
@@ -47,8 +53,14 @@ class ChipReading:
     def read(self) -> CardRead:
         """The card. Raises what `read_card` and the port below raise."""
         started_ns = time.monotonic_ns()
+        terminal_data = self._terms.terminal_data()
+        authenticate = self._authenticator(terminal_data)
         chip = read_card(
-            self._tracer, self._protocol, contactless=self._contactless, terminal_data=self._terms.terminal_data()
+            self._tracer,
+            self._protocol,
+            contactless=self._contactless,
+            terminal_data=replace(terminal_data, authenticating=authenticate is not None),
+            authenticate=authenticate,
         )
         finished_ns = time.monotonic_ns()
         return CardRead(
@@ -56,10 +68,18 @@ class ChipReading:
             expiry=chip.expiry,
             entry_mode=EntryMode.CONTACTLESS if self._contactless else EntryMode.CONTACT,
             reader=self._reader,
-            authenticity=Authenticity.UNVERIFIED,
-            authenticity_reason=AuthenticityReason.NO_KEYS,
+            authenticity=chip.verdict.authenticity,
+            authenticity_reason=chip.verdict.reason,
             service_code=chip.service_code,
             finished_ns=finished_ns,
             read_ms=(finished_ns - started_ns) / 1e6,
             steps=self.steps,
+            device_hint=chip.device_hint,
         )
+
+    def _authenticator(self, terminal_data: TerminalData) -> Authenticate | None:
+        if self._terms.keys is None:
+            return None
+        from drivers.pboc.authenticity.verify import Authenticator
+
+        return Authenticator(self._terms.keys, terminal_data.today)

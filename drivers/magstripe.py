@@ -4,6 +4,7 @@
 
 The sentinels and the check character (LRC) may be missing: many readers are set to leave them out. What the reader
 could not make out, it says itself (`;E?`); what is no track 2 is told apart, so that the cashier knows what to do.
+Where a reader sends all tracks of a swipe run together (`%…?;…?+…?`), track 2 is picked out.
 
 What a bad line can still do: a digit 0 lost on its way changes no LRC, and the number's check digit misses one loss in
 ten. Such a read is of a number that no card has: the roll answers "not a member", and the next swipe puts it right.
@@ -27,6 +28,9 @@ END_SENTINEL = "?"
 SEPARATOR = "="
 TRACK3_FORMAT = "99"  # ISO/IEC 4909: track 3 starts `;99`; no issuer number begins with 99
 TRACK1_START = "%"
+ERROR_STRIPE = ";E?"  # what readers send for a track that they could not read
+TRACK3_STARTS = "+!#"  # readers' marks for track 3 when they do not send the standard's own `;`
+_STARTS = frozenset(START_SENTINEL + TRACK1_START + TRACK3_STARTS)
 
 # ISO/IEC 7813: a separator stands in for an expiry or a service code that the card does not carry.
 _BODY = re.compile(r"(?P<pan>[0-9]+)=(?P<expiry>[0-9]{4}|=)(?P<service>[0-9]{3}|=)[0-9:<=>]*", re.ASCII)
@@ -59,7 +63,7 @@ class Track2:
 
 
 def parse_track2(text: str | bytes | bytearray, *, sentinels_required: bool = False) -> Track2:
-    """The card behind one line of track 2, without line ends.
+    """The card behind what a reader sent of a swipe, without line ends: track 2, alone or among the other tracks.
 
     Both sentinels or neither, unless `sentinels_required`; an LRC after `?` is checked when it is there. Raises only
     `CardError`s, and none of them (nor its traceback) keeps a character of the card.
@@ -69,6 +73,28 @@ def parse_track2(text: str | bytes | bytearray, *, sentinels_required: bool = Fa
     except CardError as error:
         del text  # a traceback that prints local variables must not show the card
         raise error.with_traceback(None) from None
+
+
+def track2_in(text: str) -> str:
+    """Track 2 of what a reader sent of one swipe, with its sentinels and check character if they came.
+
+    Text without a start sentinel comes back as it is: tracks without sentinels cannot be told apart. Raises
+    `WrongTrack` when only other tracks came and `StripeUnread` when track 2 came twice. Nothing else is checked.
+    """
+    if text[:1] not in _STARTS:
+        if text.startswith(TRACK3_FORMAT):
+            raise WrongTrack("read stripe", "track 2", track=3)
+        return text
+    tracks = _tracks(text)
+    found = [track for track in tracks if _may_be_track2(track)]
+    if not found:
+        one = any(track.startswith(TRACK1_START) for track in tracks)
+        raise WrongTrack("read stripe", "track 2", track=1 if one else 3)
+    if len(found) > 1:  # some readers send track 3 with the same sentinel, and `;E?` when it is blank
+        found = [track for track in found if track != ERROR_STRIPE] or found[:1]
+    if len(found) > 1:
+        raise StripeUnread("read stripe", "track 2")
+    return found[0]
 
 
 def lrc(text: str) -> str:
@@ -86,7 +112,7 @@ def _characters(text: str | bytes | bytearray) -> str:
 
 
 def _parse(text: str, sentinels_required: bool) -> Track2:
-    _refuse_other_tracks(text)
+    text = track2_in(text)
     if len(text) > TRACK2_CHARACTERS_MAX:
         raise MalformedCard("read stripe", "track 2", reason=f"{len(text)} > {TRACK2_CHARACTERS_MAX}")
     if not _ALPHABET.issuperset(text):
@@ -108,11 +134,25 @@ def _parse(text: str, sentinels_required: bool) -> Track2:
     )
 
 
-def _refuse_other_tracks(text: str) -> None:
-    if text.startswith(TRACK1_START):
-        raise WrongTrack("read stripe", "track 2", track=1)
-    if text.removeprefix(START_SENTINEL).startswith(TRACK3_FORMAT):
-        raise WrongTrack("read stripe", "track 2", track=3)
+def _tracks(text: str) -> list[str]:
+    """`text` cut behind each end sentinel, or behind the check character that follows it.
+
+    A check character may itself look like a start sentinel: it is one when another start or nothing follows it.
+    """
+    tracks: list[str] = []
+    while True:
+        track, end, rest = text.partition(END_SENTINEL)
+        check = len(rest) == 1 or rest[1:2] in _STARTS
+        if not rest or not (check or rest[0] in _STARTS):
+            return [*tracks, text]
+        tracks.append(track + end + rest[:check])
+        text = rest[check:]
+        if not text:
+            return tracks
+
+
+def _may_be_track2(track: str) -> bool:
+    return track.startswith(START_SENTINEL) and not track.startswith(TRACK3_FORMAT, 1)
 
 
 def _between_sentinels(text: str, required: bool) -> str:

@@ -162,20 +162,22 @@ class PcscService:
 
     def __init__(self, scard: Scard, subject: str) -> None:
         self.scard = scard
+        self.context: Any = None
         self._subject = subject
-        self._context: Any = None
 
     def __enter__(self) -> Self:
-        code, self._context = self.scard.SCardEstablishContext(SCOPE_SYSTEM)
+        code, self.context = self.scard.SCardEstablishContext(SCOPE_SYSTEM)
+        if code & _WORD == Code.COMM_ERROR:  # how some libraries tell that pcscd hung up on us because polkit refused
+            code = Code.SECURITY_VIOLATION
         check(code, "reach pcscd", self._subject)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.scard.SCardReleaseContext(self._context)  # its code says at most that the service went first
+        self.scard.SCardReleaseContext(self.context)  # its code says at most that the service went first
 
     def readers(self) -> tuple[str, ...]:
         """The readers plugged in now."""
-        code, names = self.scard.SCardListReaders(self._context, [])
+        code, names = self.scard.SCardListReaders(self.context, [])
         if code & _WORD == Code.NO_READERS_AVAILABLE:
             return ()
         check(code, "list readers", self._subject)
@@ -187,7 +189,7 @@ class PcscService:
         Raises `ReaderMissing` when one of them is no longer there.
         """
         asked = [(sight.reader, sight.bits & ~_NEVER_ASKED) for sight in known]
-        code, seen = self.scard.SCardGetStatusChange(self._context, int(wait_s * 1000), asked)
+        code, seen = self.scard.SCardGetStatusChange(self.context, int(wait_s * 1000), asked)
         if code & _WORD in (Code.TIMEOUT, Code.CANCELLED):
             return tuple(known)
         check(code, "watch readers", self._subject)

@@ -6,28 +6,15 @@
 
 from __future__ import annotations
 
-import errno
-import termios
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from config.errors import Words
-from drivers.card import (
-    Authenticity,
-    CardError,
-    CardRead,
-    EntryMode,
-    ReaderBusy,
-    ReaderError,
-    ReaderForbidden,
-    ReaderMissing,
-)
+from drivers.card import Authenticity, CardError, CardRead, EntryMode
 from drivers.framing import Frame, Framing, framing_named
 from drivers.magstripe import Track2, parse_track2
+from drivers.port import PortSettings, opened_port, port_faults_typed
 from drivers.reader import ReaderListener, ReaderState, ReaderStatus
 
 if TYPE_CHECKING:
@@ -36,32 +23,12 @@ if TYPE_CHECKING:
 READ_WAIT_S = 0.1  # a bounded wait: `stop` is seen, and a silence on the line is told, within this time
 READ_BYTES_MAX = 256  # taken at once, however much a flooding device has ready
 
-Parity = Literal["N", "E", "O"]  # none, even, odd
-
-
-class PortSettingsRefused(ReaderError):
-    """The device does not take the settings, or is no serial port at all."""
-
-    code = "port-settings-refused"
-    what = Words(
-        "串口 {subject} 不接受所设参数（{settings}）", "port {subject} does not take its settings ({settings})"
-    )
-    hint = Words("请检查设备路径、波特率、数据位和校验位设置", "check the device path, baud rate, byte size and parity")
-
 
 @dataclass(frozen=True, slots=True)
-class SerialSettings:
+class SerialSettings(PortSettings):
     """How to open the port and which frame the reader sends; `frame` is a name of `drivers.framing.FRAMINGS`."""
 
-    device: str
-    baud: int = 9600
-    bytesize: Literal[7, 8] = 8
-    parity: Parity = "N"
-    stopbits: Literal[1, 2] = 1
     frame: str = "plain"
-
-    def __str__(self) -> str:
-        return f"{self.baud} {self.bytesize}{self.parity}{self.stopbits}"
 
 
 class SerialReader:
@@ -76,34 +43,16 @@ class SerialReader:
     def run(self, listener: ReaderListener, stop: threading.Event) -> None:
         """Read swipes until `stop`; raises `ReaderError` when the port cannot be opened or goes away."""
         framing = framing_named(self.settings.frame)
-        with self._faults_typed("open port"):
-            port = self._open()
-        try:
+        with opened_port(self.settings, self.name, READ_WAIT_S) as port:
             listener.reader_changed(ReaderStatus(self.name, self.kind, ReaderState.READY, time.monotonic_ns()))
             self._read_swipes(port, framing, listener, stop)
-        finally:
-            with self._faults_typed("close port"):
-                port.close()
-
-    def _open(self) -> serial.Serial:
-        import serial
-
-        return serial.Serial(
-            port=self.settings.device,
-            baudrate=self.settings.baud,
-            bytesize=self.settings.bytesize,
-            parity=self.settings.parity,
-            stopbits=self.settings.stopbits,
-            timeout=READ_WAIT_S,
-            exclusive=True,  # two owners of one port steal each other's bytes
-        )
 
     def _read_swipes(
         self, port: serial.Serial, framing: Framing, listener: ReaderListener, stop: threading.Event
     ) -> None:
         desk = _Desk(self.name, listener)
         while not stop.is_set():
-            with self._faults_typed("read port"):
+            with port_faults_typed("read port", self.name, self.settings):
                 # One byte ends the wait; what else is ready comes along, so no swipe waits for a full buffer.
                 data = port.read(min(max(1, port.in_waiting), READ_BYTES_MAX))
             now_ns = time.monotonic_ns()
@@ -112,31 +61,6 @@ class SerialReader:
                     desk.frame(outcome, now_ns)
                 else:
                     listener.card_failed(self.name, outcome)
-
-    @contextmanager
-    def _faults_typed(self, operation: str) -> Iterator[None]:
-        """Whatever the port's libraries raise, as a `ReaderError`; around port calls only."""
-        try:
-            yield
-        except OSError as fault:  # serial.SerialException is one
-            raise self._port_fault(operation, fault) from fault
-        except (termios.error, ValueError, OverflowError) as fault:  # pyserial lets these through
-            raise PortSettingsRefused(operation, self.name, settings=str(self.settings)) from fault
-
-    def _port_fault(self, operation: str, fault: OSError) -> ReaderError:
-        match fault.errno:
-            case errno.EACCES | errno.EPERM:
-                return ReaderForbidden(operation, self.name)
-            case errno.EBUSY | errno.EAGAIN:  # EAGAIN: the exclusive lock is taken
-                return ReaderBusy(operation, self.name)
-            case errno.ENOENT | errno.ENXIO | errno.ENODEV | errno.EIO:
-                return ReaderMissing(operation, self.name)
-            case None if operation == "open port":  # pyserial, when the device is no terminal
-                return PortSettingsRefused(operation, self.name, settings=str(self.settings))
-            case None:  # pyserial, when a read finds the line hung up
-                return ReaderMissing(operation, self.name)
-            case _:
-                return ReaderError(operation, self.name, reason=errno.errorcode.get(fault.errno, fault.errno))
 
 
 class _Desk:

@@ -123,8 +123,8 @@ def support(
     config: Config = DEFAULT_CONFIG,
     out: Annotated[Path | None, typer.Option(help="write here instead of to the screen")] = None,
 ) -> None:
-    """A dump for support: versions, settings, findings, states; no card numbers, no keys."""
-    from terminal.commands.inspect import write_support
+    """A dump for support: versions, settings, findings, readers, the last reads; no card numbers, no keys."""
+    from terminal.commands.support import write_support
 
     write_support(config, out)
 

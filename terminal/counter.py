@@ -8,10 +8,11 @@ is the ledger. What happens is told to a `Publisher`, which the pages listen to.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from config.errors import JingkaError, Retry, Words
@@ -24,15 +25,16 @@ from terminal.ledger.errors import LimitMoved
 from terminal.ledger.ledger import Ledger
 from terminal.ledger.project import Redemption, RedemptionState
 from terminal.membership.desk import MembershipDesk
-from terminal.membership.standing import Member
 from terminal.offers.book import LoadedBook
-from terminal.offers.overview import OfferView, overview
 from terminal.offers.quote import Quote, quote
 from terminal.offers.refusal import Refusal
 from terminal.offers.sale import Place, Sale, SaleLine
-from terminal.offers.visits import day_of, redeemed_prefix
-from terminal.offers.voucher import VoucherRecord
+from terminal.presentation import ACCEPTED_BY_DEFAULT, Judge, Presentation, presentation_summary
 from terminal.redemption_id import check_id, new_id
+from terminal.typed_card import typed_read
+from terminal.usage import LedgerUsage
+
+logger = logging.getLogger(__name__)
 
 HELD_QUOTES_MAX = 200  # quotes kept for confirmation; a busy counter makes a few a minute
 SAME_CARD_MS = 1500  # contactless readers see one tap several times; a second look so soon is the same presentation
@@ -49,6 +51,24 @@ class PresentationGone(JingkaError):
     retry = Retry.RETRY
     what = Words("这张卡已不在读卡器上", "this card is no longer presented")
     hint = Words("请再次刷卡", "present the card again")
+
+
+class ManualEntryOff(JingkaError):
+    """Card numbers are not typed at this counter."""
+
+    code = "manual-entry-off"
+    retry = Retry.PARK
+    what = Words("本店不受理手工输入卡号", "card numbers are not typed at this counter")
+    hint = Words("请刷卡、插卡或挥卡；不行就按原价收款", "present the card; if it cannot be read, take the list price")
+
+
+class CardMeanwhile(JingkaError):
+    """A card was presented while the manager was approving a typed number: the card that can be read comes first."""
+
+    code = "card-meanwhile"
+    retry = Retry.PARK
+    what = Words("刚才有卡刷上了读卡器，以刷的卡为准", "a card was presented meanwhile, and it comes first")
+    hint = Words("请先办理这张卡，再重新输入", "serve that card first, then type the number again")
 
 
 class QuoteExpired(JingkaError):
@@ -81,26 +101,6 @@ class Publisher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Presentation:
-    """The card on the reader and what it may have; or, when `notice` is set, why it could not be read or judged."""
-
-    id: str
-    at: datetime
-    reader: str
-    member: Member | None
-    masked: str
-    entry_mode: EntryMode | None
-    authenticity: Authenticity | None
-    offers: tuple[OfferView, ...]
-    notice: JingkaError | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether there is no member to sell to because reading or judging failed."""
-        return self.member is None
-
-
-@dataclass(frozen=True, slots=True)
 class QuoteRequest:
     """What the cashier typed for one offer."""
 
@@ -123,35 +123,6 @@ class HeldQuote:
     until_ms: int
 
 
-class LedgerUsage:
-    """What the rules ask about usage, answered from the ledger and the allotted slices."""
-
-    def __init__(self, ledger: Ledger, slices: Mapping[str, int]) -> None:
-        self._ledger = ledger
-        self._slices = slices
-
-    def used(self, key: str) -> int:
-        """Units, uses or fen already used under this key at this terminal."""
-        return self._ledger.used(key)
-
-    def slice_of(self, offer: str, limit: str) -> int | None:
-        """What headquarters allotted this terminal of a pool; None when nothing."""
-        return self._slices.get(f"{offer}/{limit}")
-
-    def last_redeemed(self, offer: str, person: str) -> date | None:
-        """When this person last redeemed an offer here, by the ledger."""
-        return day_of(self._ledger.latest_used(redeemed_prefix(offer, person)))
-
-    @property
-    def vouchers_known(self) -> bool:
-        """Whether this terminal has the register of vouchers."""
-        return False
-
-    def voucher(self, code: str) -> VoucherRecord | None:
-        """The voucher of this code."""
-        return None
-
-
 class Counter:
     """One till. `on_entry` is called after each durable step, so that the sync agent need not poll.
 
@@ -171,15 +142,15 @@ class Counter:
         slices: Mapping[str, int],
         keep_proof: Callable[[str], str],
         on_entry: Callable[[], None],
+        accept: Collection[Authenticity] = ACCEPTED_BY_DEFAULT,
     ) -> None:
         self.place = place
-        self._book = book
         self.ledger = ledger
-        self._desk = desk
         self._clock = clock
         self._events = events
         self._times = times
         self._usage = LedgerUsage(ledger, slices)
+        self._judge = Judge(place, desk, book, self._usage, accept)
         self._keep_proof = keep_proof
         self._on_entry = on_entry
         self._presentation: Presentation | None = None
@@ -192,9 +163,12 @@ class Counter:
     @property
     def book(self) -> LoadedBook:
         """The offers in force. Raises why there are none."""
-        if isinstance(self._book, JingkaError):
-            raise self._book.with_traceback(None)
-        return self._book
+        return self._judge.book
+
+    @property
+    def manual_entry(self) -> bool:
+        """Whether card numbers may be typed here."""
+        return self._times.manual_entry
 
     # --- the card -------------------------------------------------------------------------------------------------
 
@@ -204,7 +178,8 @@ class Counter:
         if self._presentation and self._clock.monotonic_ms() - self._presented_ms > self._times.presentation_s * 1000:
             self.clear()
         if self._judged_before_sale and self._read and self._presentation:
-            self._presentation = replace(self._judge(self._read), id=self._presentation.id)
+            again = self._judge.judge(self._read, self._now(), self._presentation.approved_by)
+            self._presentation = replace(again, id=self._presentation.id)
             self._judged_before_sale = False
         return self._presentation
 
@@ -215,12 +190,30 @@ class Counter:
         if same and self._presentation and now_ms - self._presented_ms < SAME_CARD_MS:
             return
         self._read, self._presented_ms = read, now_ms
-        self._present(self._judge(read))
+        self._present(self._judge.judge(read, self._now()))
+
+    async def card_typed(self, number: str, expiry: str, approve: Callable[[], Awaitable[str]]) -> Presentation:
+        """A number read off the card by eye. `approve` asks the manager, whose id it returns.
+
+        Raises `ManualEntryOff`, `NumberMistyped`, `ExpiryMistyped`, what `approve` raises, and `CardMeanwhile`.
+        """
+        if not self.manual_entry:
+            raise ManualEntryOff("type card number", self.place.terminal)
+        read = typed_read(number, expiry)
+        before = self._presentation
+        manager = await approve()
+        if self._presentation is not None and (before is None or before.id != self._presentation.id):
+            raise CardMeanwhile("type card number", self._presentation.reader)
+        logger.info("card number typed, approved by %s", manager)
+        self._read, self._presented_ms = read, self._clock.monotonic_ms()
+        typed = self._judge.judge(read, self._now(), manager)
+        self._present(typed)
+        return typed
 
     def card_failed(self, reader: str, error: JingkaError) -> None:
         """A card was presented and not read: say why, forget the card before it."""
         self._read, self._presented_ms = None, self._clock.monotonic_ms()
-        self._present(Presentation(new_id(), self._now(), reader, None, "", None, None, (), error))
+        self._present(Presentation.unread(reader, self._now(), error))
 
     def card_removed(self, reader: str) -> None:
         """An inserted card was pulled. A tapped card is expected to leave, so its answer stays for `presentation_s`."""
@@ -234,15 +227,6 @@ class Counter:
         if self._presentation:
             self._presentation = None
             self._events.publish("presentation", {"id": None})
-
-    def _judge(self, read: CardRead) -> Presentation:
-        blank = Presentation(new_id(), self._now(), read.reader, None, "", read.entry_mode, read.authenticity, ())
-        try:
-            found = self._desk.identify(read, blank.at.date())
-            offers = overview(self.place, found.member, self.book, self._usage, blank.at)
-        except JingkaError as error:  # a damaged roll or ledger: the cashier is told, nothing is sold
-            return replace(blank, notice=error)
-        return replace(blank, member=found.member, masked=found.masked, offers=offers)
 
     def _present(self, presentation: Presentation) -> None:
         self._presentation, self._judged_before_sale = presentation, False
@@ -359,6 +343,8 @@ class Counter:
             entry_mode=card.entry_mode.value,
             reader=card.reader,
             authenticity=card.authenticity.value,
+            authenticity_reason=card.authenticity_reason.value if card.authenticity_reason else None,
+            approved_by=card.approved_by,
             offer=due.offer,
             offer_name={"zh": due.offer_name.zh, "en": due.offer_name.en},
             revision=due.revision,
@@ -396,15 +382,3 @@ class Counter:
 
     async def _write(self, step: Callable[[], Answer]) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self.ledger.writer, step)
-
-
-def presentation_summary(presentation: Presentation) -> dict[str, Any]:
-    """What the `presentation` event says: enough to answer the cashier before the page asks for more."""
-    return {
-        "id": presentation.id,
-        "masked": presentation.masked,
-        "standing": presentation.member.standing.value if presentation.member else None,
-        "reader": presentation.reader,
-        "eligible": [view.offer for view in presentation.offers if view.eligible],
-        "code": presentation.notice.code if presentation.notice else None,
-    }

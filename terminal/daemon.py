@@ -28,7 +28,9 @@ from config.errors import JingkaError, Retry, Words
 from config.places import DAEMON_PID_FILE, LEDGER_FILE, PEOPLE_FILE
 from config.settings import TerminalSettings
 from config.zone import SHANGHAI
-from drivers.card import CardRead, Step
+from drivers.card import Authenticity, CardRead, Step
+from drivers.chip_first import CHIP_KINDS, ChipFirst
+from drivers.outcomes import Outcomes
 from drivers.reader import ReaderStatus
 from drivers.supervision import Supervisor
 from sync.agent import Agent
@@ -144,8 +146,12 @@ class Daemon:
             slices=settings.offers.slices,
             keep_proof=_proof_keeper(key),
             on_entry=self.agent.wake,
+            accept={Authenticity(each) for each in settings.authenticity.accept},
         )
-        self.supervisor = Supervisor(readers, self)
+        outcomes = Outcomes(self, self.clock.wall)
+        chip_readers = any(reader.kind in CHIP_KINDS for reader in settings.readers)
+        chip_first = ChipFirst(outcomes, fallback_s=settings.counter.fallback_s, chip_readers=chip_readers)
+        self.supervisor = Supervisor(readers, chip_first)
         self.status = Status(
             settings,
             counter=self.counter,
@@ -153,6 +159,7 @@ class Daemon:
             ledger=self.ledger,
             agent=self.agent,
             supervisor=self.supervisor,
+            outcomes=outcomes,
             clock=self.clock,
         )
         self._pid_file = settings.data_dir / DAEMON_PID_FILE

@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from config.errors import JingkaError
 from config.settings import TerminalSettings
+from drivers.outcomes import Outcomes
 from drivers.supervision import Supervisor
 from sync.agent import Agent
 from terminal.counter import Counter
@@ -29,6 +30,7 @@ class Status:
         ledger: Ledger,
         agent: Agent,
         supervisor: Supervisor,
+        outcomes: Outcomes,
         clock: SystemClock,
     ) -> None:
         self._settings = settings
@@ -37,6 +39,7 @@ class Status:
         self._ledger = ledger
         self._agent = agent
         self._supervisor = supervisor
+        self._outcomes = outcomes
         self._clock = clock
         self._version = version(DISTRIBUTION)
 
@@ -69,4 +72,5 @@ class Status:
             roll_revision=roll_revision,
             jumped_ms=self._clock.jumped_ms,
             faults=tuple(faults),
+            reads=self._outcomes.history(),
         )

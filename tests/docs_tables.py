@@ -6,6 +6,7 @@ columns, which people write, are kept by the row's first cell. A new row comes w
 
 from __future__ import annotations
 
+import json
 import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -101,6 +102,8 @@ def default_of(field: FieldInfo) -> str:
         return "required"
     if field.default_factory is not None or field.default in ("", None, ()):
         return "none"
+    if isinstance(field.default, tuple):
+        return f"`{json.dumps(field.default)}`"
     return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
 
 

@@ -36,6 +36,7 @@ class StatusWord(IntEnum):
     FILE_TERMINATED = 0x6285
     WRONG_LENGTH = 0x6700
     SECURITY_NOT_SATISFIED = 0x6982
+    METHOD_BLOCKED = 0x6983
     DATA_INVALIDATED = 0x6984
     CONDITIONS_NOT_SATISFIED = 0x6985
     COMMAND_NOT_ALLOWED = 0x6986
@@ -47,7 +48,23 @@ class StatusWord(IntEnum):
     DATA_NOT_FOUND = 0x6A88
     INSTRUCTION_NOT_SUPPORTED = 0x6D00
     CLASS_NOT_SUPPORTED = 0x6E00
+    UNKNOWN = 0x6F00  # "no precise diagnosis"
 
+
+# Answers to SELECT and GET PROCESSING OPTIONS that mean "here, and will not": blocked, terminated, locked, not for use
+# in this place (EMV Book 1 sections 12.3 and 12.4, Book 3 section 10.1; 6A81: the whole card). Any other error may be
+# about how we asked.
+REFUSALS = frozenset(
+    {
+        StatusWord.FILE_DEACTIVATED,
+        StatusWord.FILE_TERMINATED,
+        StatusWord.METHOD_BLOCKED,
+        StatusWord.DATA_INVALIDATED,
+        StatusWord.CONDITIONS_NOT_SATISFIED,
+        StatusWord.COMMAND_NOT_ALLOWED,
+        StatusWord.FUNCTION_NOT_SUPPORTED,
+    }
+)
 
 SW1_MORE_DATA = 0x61  # SW2 octets wait for GET RESPONSE
 SW1_WRONG_LE = 0x6C  # ask again with Le = SW2

@@ -7,11 +7,11 @@ number. So as soon as a card names a UnionPay application, only UnionPay applica
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from drivers.card import CardRefused, MalformedCard, NotACard
 from drivers.pboc import tlv
-from drivers.pboc.apdu import LE_ALL, CommandApdu, Instruction, ResponseApdu, StatusWord, status_text
+from drivers.pboc.apdu import LE_ALL, REFUSALS, CommandApdu, Instruction, ResponseApdu, status_text
 from drivers.pboc.exchange import Exchange
 from drivers.pboc.tags import Tag
 from drivers.pboc.tlv import Tlv
@@ -20,7 +20,8 @@ CONTACT_DIRECTORY = b"1PAY.SYS.DDF01"  # PSE, EMV Book 1 section 12.2
 CONTACTLESS_DIRECTORY = b"2PAY.SYS.DDF01"  # PPSE, EMV Contactless Book B
 UNIONPAY_RID = bytes.fromhex("A000000333")
 
-# Tried one by one when the card has no directory; 01 debit first, as the member card is one.
+# Tried one by one when the card has no directory; 01 debit first, as the member card is one. A card may take a name as
+# the beginning of its own (ISO/IEC 7816-4 section 8.2.2.1.2), which may be up to 16 octets long.
 FALLBACK_AIDS = tuple(
     UNIONPAY_RID + bytes.fromhex(extension)
     for extension in (
@@ -29,6 +30,7 @@ FALLBACK_AIDS = tuple(
         "010103",  # quasi-credit
         "010106",  # electronic cash
         "010108",  # US common debit
+        "0101",  # cards with seven octets are about
     )
 )
 
@@ -38,9 +40,6 @@ AID_OCTETS_MIN, AID_OCTETS_MAX = 5, 16  # ISO/IEC 7816-4
 DIRECTORY_SFI_MAX = 10  # EMV Book 1 section 12.2.3: SFI 1 to 10
 _PRIORITY_BITS = 0x0F  # EMV: the low four bits of tag 87; 0 = no priority
 _PRIORITY_NONE = 0x10  # after every stated one
-
-# SELECT's answers that mean "there, but blocked" (EMV Book 1 section 12.3; 6A81: the whole card)
-_BLOCKED = frozenset({StatusWord.FILE_DEACTIVATED, StatusWord.FILE_TERMINATED, StatusWord.FUNCTION_NOT_SUPPORTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +58,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """A selected application: its name, label and what it asks for before it opens (`pdol`, empty for nothing)."""
+    """A selected application: its name, label and what it asks for before it opens (`pdol`, empty for nothing).
+
+    `control` is the whole answer to SELECT, the file control information.
+    """
 
     aid: bytes
     label: str
     pdol: bytes
+    control: tuple[Tlv, ...] = field(default=(), repr=False)
 
 
 def candidates(exchange: Exchange, *, contactless: bool) -> tuple[Candidate, ...]:
@@ -87,7 +90,7 @@ def selected(exchange: Exchange, offered: tuple[Candidate, ...]) -> Iterator[App
         if response.ok:
             opened = True
             yield _application(candidate, response)
-        elif response.status in _BLOCKED:
+        elif response.status in REFUSALS:
             blocked = response.status
     if opened:
         return
@@ -109,6 +112,7 @@ def _application(candidate: Candidate, response: ResponseApdu) -> Application:
         aid=tlv.value_of(nodes, Tag.DEDICATED_FILE_NAME) or candidate.aid,
         label=candidate.label if label is None else _text(label),
         pdol=tlv.value_of(nodes, Tag.PROCESSING_OPTIONS_LIST) or b"",
+        control=nodes,
     )
 
 

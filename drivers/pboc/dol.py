@@ -16,6 +16,9 @@ UNPREDICTABLE_OCTETS = 4  # EMV: the unpredictable number's length
 
 # 26 = qPBOC, online PIN, signature; no cryptogram asked for: we read, we do not pay (UnionPay's terminal qualifiers).
 _QUALIFIERS = bytes.fromhex("26000000")
+# The same, and a signature is wanted though nothing is paid offline (octet 1 bit 1), of either version (octet 4 bit 8).
+# Published reads of UnionPay cards send 27 too; that bit 1 means there what it means in Visa's rules is not confirmed.
+_QUALIFIERS_AUTHENTICATING = bytes.fromhex("27000080")
 _CHINA = bytes.fromhex("0156")  # ISO 3166-1 and ISO 4217 numeric: the country and the yuan share a number
 _CAPABILITIES = bytes.fromhex("E0E1C8")  # a manned terminal's usual set; informs, decides nothing for a read
 _MERCHANT_ONLINE_OFFLINE = bytes.fromhex("22")  # attended, offline with online capability
@@ -41,12 +44,13 @@ class TerminalData:
     """What we tell a card about this "transaction". A read moves no money, so the amount is the least there is.
 
     `today` is the Asia/Shanghai day, `unpredictable` 4 random octets, `amount_fen` 0 to 999,999,999,999. Some cards
-    decline an amount of nothing, hence 1.
+    decline an amount of nothing, hence 1. `authenticating`: the chip's signature is wanted.
     """
 
     today: date
     unpredictable: bytes
     amount_fen: int = 1
+    authenticating: bool = False
 
     def __post_init__(self) -> None:
         assert len(self.unpredictable) == UNPREDICTABLE_OCTETS
@@ -60,7 +64,7 @@ class TerminalData:
     def values(self) -> Mapping[int, bytes]:
         """The objects we can fill; anything else a card asks for is zeros."""
         return {
-            Tag.TRANSACTION_QUALIFIERS: _QUALIFIERS,
+            Tag.TRANSACTION_QUALIFIERS: _QUALIFIERS_AUTHENTICATING if self.authenticating else _QUALIFIERS,
             Tag.AMOUNT: bytes.fromhex(f"{self.amount_fen:012d}"),
             Tag.COUNTRY: _CHINA,
             Tag.CURRENCY: _CHINA,

@@ -67,15 +67,28 @@ class Transmit(Protocol):
 
 
 class ReadOnlyGuard:
-    """Lets only `READ_ONLY_COMMANDS` through; raises `CommandForbidden` otherwise."""
+    """Lets only `READ_ONLY_COMMANDS` through, whole and alone in their short form; raises `CommandForbidden` otherwise.
+
+    CLA counts whole: the same INS under another CLA (secure messaging, a logical channel, the issuer's own) is another
+    command. Octets that are more or less than one command might become a second one on the way to the card.
+    """
 
     def __init__(self, below: Transmit) -> None:
         self._below = below
 
     def __call__(self, command: bytes, /) -> bytes:
-        if tuple(command[:2]) not in READ_ONLY_COMMANDS:
+        command = bytes(command)  # what was looked at is what is sent
+        if tuple(command[:2]) not in READ_ONLY_COMMANDS or not _well_formed(command):
             raise CommandForbidden("send command", command[:2].hex().upper())
         return self._below(command)
+
+
+def _well_formed(command: bytes) -> bool:
+    try:
+        CommandApdu.parse(command)
+    except ValueError:
+        return False
+    return True
 
 
 class CommandBudget:

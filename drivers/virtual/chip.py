@@ -43,9 +43,21 @@ _PDOL_CONTACTLESS = (
 )
 
 # ISO/IEC 7816-3: direct convention, TB1 and TC1 present, 8 historical bytes, no TD1 = T=0 only
-_ATR_CONTACT = bytes.fromhex("3B680000") + b"PBOCCARD"
-# PC/SC part 3, contactless: 3B 8n 80 01, n historical bytes, and a check octet that XORs the rest to nothing
-_ATR_CONTACTLESS_BODY = bytes.fromhex("888001") + b"PBOCCARD"
+CONTACT_ATR = bytes.fromhex("3B680000") + b"PBOCCARD"
+
+
+def _with_check(atr: bytes) -> bytes:
+    """ISO/IEC 7816-3 section 8.2.5: where T=1 is named, a last octet makes all but the first XOR to nothing."""
+    check = 0
+    for octet in atr[1:]:
+        check ^= octet
+    return atr + bytes([check])
+
+
+# TD1 alone, and it names T=1
+CONTACT_T1_ATR = _with_check(bytes.fromhex("3B8801") + b"PBOCCARD")
+# PC/SC part 3, contactless: 3B 8n 80 01 and n historical bytes
+CONTACTLESS_ATR = _with_check(bytes.fromhex("3B888001") + b"PBOCCARD")
 
 
 class Chip(Protocol):
@@ -70,7 +82,7 @@ class VirtualChip:
         self._card = card
         self.contactless = card.chip is not ChipKind.CONTACT
         self.protocol = TransmissionProtocol.T1 if self.contactless else TransmissionProtocol.T0
-        self.atr = _contactless_atr() if self.contactless else _ATR_CONTACT
+        self.atr = CONTACTLESS_ATR if self.contactless else CONTACT_ATR
         self._pdol = _PDOL_CONTACTLESS if self.contactless else _PDOL_CONTACT
         self._records = _records(card)
         self.reset()
@@ -226,13 +238,6 @@ def _directory_entry() -> bytes:
         encode(Tag.APPLICATION_LABEL, _LABEL),
         encode(Tag.APPLICATION_PRIORITY, b"\x01"),
     )
-
-
-def _contactless_atr() -> bytes:
-    check = 0
-    for octet in _ATR_CONTACTLESS_BODY:
-        check ^= octet
-    return b"\x3b" + _ATR_CONTACTLESS_BODY + bytes([check])
 
 
 def _tag_octets(tag: int) -> bytes:

@@ -1,4 +1,4 @@
-"""`jingka readers`, `jingka doctor`, `jingka support`: what is here, what is wrong, and what to send to support.
+"""`jingka readers`, `jingka doctor`: what is here, what is wrong, and what to do next.
 
 Each probe stands alone: one that fails becomes a line with its next step, never the end of the list.
 """
@@ -6,13 +6,9 @@ Each probe stands alone: one that fails becomes a line with its next step, never
 from __future__ import annotations
 
 import json as json_format
-import platform
-import sqlite3
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +19,6 @@ from config.places import LEDGER_FILE, PEOPLE_FILE
 from config.settings import TerminalSettings, load_terminal
 from terminal.commands.progress import progress_bar
 
-SECRET_WORDS = ("key", "pin", "password")  # settings whose value a support dump replaces
 FREE_BYTES_MIN = 200 * 1024 * 1024  # weeks of sales; below it the doctor warns
 SERIAL_PORTS = "/dev/serial/by-id"  # names that stay when ttyUSB numbers move
 
@@ -72,25 +67,6 @@ def run_doctor(config: Path, json: bool) -> int:
             if not check.ok:
                 typer.echo(f"     → {check.hint_zh}\n     → {check.hint_en}")
     return 0 if all(check.ok for check in checks) else 1
-
-
-def write_support(config: Path, out: Path | None) -> None:
-    """The dump for support, as JSON: no card numbers, no keys, no PINs."""
-    dump = {
-        "versions": {
-            "jingka-terminal": version("jingka-terminal"),
-            "python": sys.version.split()[0],
-            "sqlite": sqlite3.sqlite_version,
-            "system": platform.platform(),
-        },
-        "checks": [asdict(check) for check in examine(config)],
-        "settings": _settings_for_support(config),
-    }
-    text = json_format.dumps(dump, ensure_ascii=False, indent=2)
-    if out is None:
-        typer.echo(text)
-    else:
-        out.write_text(text + "\n", encoding="utf-8")
 
 
 def examine(config: Path) -> list[Check]:
@@ -233,18 +209,3 @@ def _readers(settings: TerminalSettings) -> str:
     kinds = [section.kind for section in settings.readers]
     found = pcsc_readers() if "pcsc" in kinds else []
     return f"set: {', '.join(kinds) or 'none'}; plugged in: {', '.join(found) or '-'}"
-
-
-def _settings_for_support(config: Path) -> Any:
-    try:
-        return _without_secrets(load_terminal(config).model_dump(mode="json"))
-    except JingkaError as error:
-        return str(error)
-
-
-def _without_secrets(value: Any, name: str = "") -> Any:
-    if isinstance(value, dict):
-        return {key: _without_secrets(inner, key) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_secrets(inner, name) for inner in value]
-    return "…" if any(word in name for word in SECRET_WORDS) else value

@@ -68,7 +68,9 @@ class Authorisation:
     """A sale as the cashier confirmed it; money in fen, `units` is what a void can give back one by one.
 
     `id` and `cashier` stand in the entry itself, the rest is its body. `lines` and `fees` are plain JSON maps as the
-    quote made them; `masked` shows no more than the last four digits.
+    quote made them; `masked` shows no more than the last four digits. What came after the first version is None in
+    older entries, and left out of the body when there is nothing to say: `authenticity_reason` is why a chip was not
+    verified, `approved_by` the manager who let the number be typed.
     """
 
     id: str
@@ -96,6 +98,8 @@ class Authorisation:
     claims: Annotated[tuple[UsageClaim, ...], Field(max_length=CLAIMS_MAX)]
     proofs: Annotated[Mapping[Text, Any], Field(max_length=PROOFS_MAX)]
     granted: Text
+    authenticity_reason: Text | None = None
+    approved_by: Text | None = None
 
     __pydantic_config__ = _STRICT
 
@@ -147,6 +151,7 @@ _KINDS: dict[type, EntryKind] = {
     Voiding: EntryKind.VOIDED,
 }
 _ENVELOPE = ("id", "cashier")  # fields of Authorisation that stand in the entry, not in its body
+_OPTIONAL = ("authenticity_reason", "approved_by")  # stand in the body only when there is something to say
 _BODY_FIELDS = {form: tuple(f.name for f in dataclasses.fields(form) if f.name not in _ENVELOPE) for form in _KINDS}
 
 
@@ -157,7 +162,12 @@ def kind_of(body: Body) -> EntryKind:
 
 def body_fields(body: Body) -> dict[str, Json]:
     """The body as it stands in the entry: plain maps and lists."""
-    return {name: _plain(getattr(body, name)) for name in _BODY_FIELDS[type(body)]}
+    fields = {name: _plain(getattr(body, name)) for name in _BODY_FIELDS[type(body)]}
+    if isinstance(body, Authorisation):
+        for name in _OPTIONAL:
+            if fields[name] is None:
+                del fields[name]
+    return fields
 
 
 def parse_body(entry: Entry) -> Body:

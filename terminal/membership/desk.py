@@ -19,7 +19,7 @@ from datetime import date
 from pathlib import Path
 
 from config.errors import Words
-from drivers.card import PAN_DIGITS_MIN, CardRead, Expiry, Pan
+from drivers.card import PAN_DIGITS_MIN, Authenticity, CardRead, Expiry, Pan
 from terminal.membership.roll import FileIdentity, Roll, RollHeader, RollMissing, RollRecord
 from terminal.membership.standing import Member, MemberClass, Standing
 from terminal.membership.token import MembershipError, ProgrammeKey, card_token
@@ -109,6 +109,7 @@ class MembershipDesk:
                 standing=_standing(issuer, record, expired),
                 member_class=record.member_class if record else MemberClass.ORDINARY,
                 issued=record.issued if record else None,
+                genuine=read.authenticity is Authenticity.DDA,
             ),
             masked=read.pan.masked,
             issuer=None if issuer is None else issuer.name,

@@ -48,6 +48,9 @@ class Member:
 
     `token` is `v<key version>:<64 hex>`; `person` the same form over the person's id, or the card's own token when the
     roll names no person; `issued` is the card's issue day, None when the roll does not say.
+
+    `genuine`: the chip has just proved itself with a key that only it holds (dynamic authentication). Static
+    authentication is not enough: it signs data that anybody who has read the card can write to another chip.
     """
 
     token: str
@@ -55,3 +58,4 @@ class Member:
     standing: Standing
     member_class: MemberClass
     issued: date | None
+    genuine: bool = False

@@ -57,7 +57,7 @@ DAY_KIND_WORDS: Mapping[DayKind, Words] = {
 
 
 def who_refusals(prepared: PreparedOffer, member: Member) -> Iterator[Refusal]:
-    """An active card, and one of the classes where the offer names some."""
+    """An active card, one of the classes where the offer names some, a genuine chip where it asks for one."""
     if member.standing is not Standing.ACTIVE:
         words = {"standing": STANDING_WORDS[member.standing]}
         yield Refusal(RefusalCode.NOT_A_MEMBER, {"standing": str(member.standing)}, words)
@@ -65,6 +65,8 @@ def who_refusals(prepared: PreparedOffer, member: Member) -> Iterator[Refusal]:
     if classes and member.member_class not in classes:
         numbers = {"member_class": str(member.member_class), "wanted": ",".join(classes)}
         yield Refusal(RefusalCode.WRONG_CLASS, numbers, {"classes": joined([CLASS_WORDS[one] for one in classes])})
+    if prepared.offer.who.genuine_chip and not member.genuine:
+        yield Refusal(RefusalCode.GENUINE_CHIP_REQUIRED)
 
 
 def where_refusals(prepared: PreparedOffer, place: Place, day: date) -> Iterator[Refusal]:

@@ -31,9 +31,13 @@ RELATIVE_MAX = 3_660  # days or months of a relative window
 
 
 class Who(Part):
-    """Members with an active card always; `classes`, when given, narrows it to these classes."""
+    """Members with an active card always; `classes`, when given, narrows it to these classes.
+
+    `genuine_chip` asks for a card whose chip has just proved itself (`Member.genuine`): no stripe, no typed number.
+    """
 
     classes: Annotated[tuple[MemberClass, ...], Field(max_length=PARTS_MAX)] = ()
+    genuine_chip: bool = False
 
 
 class Where(Part):

@@ -18,6 +18,7 @@ class RefusalCode(StrEnum):
 
     NOT_A_MEMBER = "not-a-member"
     WRONG_CLASS = "wrong-class"
+    GENUINE_CHIP_REQUIRED = "genuine-chip-required"
     UNKNOWN_OFFER = "unknown-offer"
     WRONG_STORE = "wrong-store"
     NO_AGREEMENT = "no-agreement"
@@ -58,6 +59,10 @@ REFUSAL_WORDS: Mapping[RefusalCode, Words] = MappingProxyType(
     {
         RefusalCode.NOT_A_MEMBER: Words("不能享受会员优惠：{standing}", "no member price: {standing}"),
         RefusalCode.WRONG_CLASS: Words("本优惠只限{classes}", "this offer is only for {classes}"),
+        RefusalCode.GENUINE_CHIP_REQUIRED: Words(
+            "本优惠须验证卡片芯片，这次读卡没有验证到",
+            "this offer asks for a chip that has proved itself, and this reading has no such proof",
+        ),
         RefusalCode.UNKNOWN_OFFER: Words("本店没有这项优惠，请重新选择", "there is no such offer here; choose again"),
         RefusalCode.WRONG_STORE: Words("本店不参加“{name}”", 'this shop does not take part in "{name}"'),
         RefusalCode.NO_AGREEMENT: Words(

@@ -36,6 +36,16 @@ class Gate:
         known = await asyncio.to_thread(self._people.check_pin, person, pin, elapsed_s())
         return known, self._sessions.begin(known)
 
+    async def approve(self, person: str, pin: str, role: Role) -> Person:
+        """A person's yes to what another does, by their PIN and without a session of their own.
+
+        Raises what `enter` does, and `RoleMissing` when it is not theirs to say.
+        """
+        known = await asyncio.to_thread(self._people.check_pin, person, pin, elapsed_s())
+        if known.role is not role:
+            raise RoleMissing("approve", "role")
+        return known
+
     def visitor(self, request: Request) -> Person | None:
         """Who is signed in, if anybody is; does not keep the session from ending."""
         return self._sessions.peek(self._token(request))

@@ -13,18 +13,15 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from config.errors import JingkaError, Language
-from terminal.counter import (
-    PresentationGone,
-    QuoteExpired,
-    SaleRefused,
-    presentation_summary,
-)
+from terminal.counter import CardMeanwhile, ManualEntryOff, PresentationGone, QuoteExpired, SaleRefused
 from terminal.ledger.errors import CardNumberTyped, EntryInvalid, RedemptionConflict, RedemptionUnknown
 from terminal.ledger.project import Redemption
+from terminal.presentation import presentation_summary
 from terminal.redemption_id import RedemptionIdInvalid
 from terminal.serving.locale import language_of
 from terminal.serving.people import Role
 from terminal.serving.sign_in import Gate
+from terminal.typed_card import ExpiryMistyped, NumberMistyped
 from terminal.web.documents import presentation_told, quote_request, quote_told, redemption_told, refusals_told
 from terminal.web.messages import (
     Cancellation,
@@ -54,6 +51,10 @@ STATUSES: Mapping[type[JingkaError], int] = {
     RedemptionIdInvalid: 422,
     CardNumberTyped: 422,
     EntryInvalid: 422,
+    ManualEntryOff: 403,
+    CardMeanwhile: 409,
+    NumberMistyped: 422,
+    ExpiryMistyped: 422,
 }
 
 

@@ -23,6 +23,7 @@ from terminal.web.day import day_routes, report_routes
 from terminal.web.demo import demo_routes
 from terminal.web.health import health_routes
 from terminal.web.parts import StatusNow, SyncNow, WebParts
+from terminal.web.readers import reader_routes
 from terminal.web.status_page import status_routes
 
 __all__ = ["StatusNow", "SyncNow", "WebParts", "create_app"]
@@ -58,6 +59,7 @@ def create_app(parts: WebParts) -> FastAPI:
     )
     install_problems(app, default_language=parts.language, statuses=STATUSES, extra_of=extra_of, page_of=pages.problem)
     app.include_router(health_routes(parts))
+    app.include_router(reader_routes(parts))
     app.include_router(session_routes(gate))
     app.include_router(card_routes(parts, gate))
     app.include_router(sale_routes(parts, gate))

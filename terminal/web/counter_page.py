@@ -20,12 +20,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
 from config.errors import Words
-from terminal.counter import Counter, HeldQuote, Presentation, PresentationGone, QuoteRequest, SaleRefused
+from terminal.counter import Counter, HeldQuote, PresentationGone, QuoteRequest, SaleRefused
 from terminal.ledger.errors import RedemptionUnknown
 from terminal.ledger.project import Redemption, RedemptionState
 from terminal.membership.standing import STANDING_WORDS, Standing
 from terminal.offers.overview import OfferView
 from terminal.offers.refusal import Refusal, RefusalCode
+from terminal.presentation import Presentation
 from terminal.redemption_id import new_id
 from terminal.serving.pages import Pages
 from terminal.serving.people import Role

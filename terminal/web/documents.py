@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from config.errors import JingkaError, Language
-from terminal.counter import HeldQuote, Presentation, QuoteRequest
+from terminal.counter import HeldQuote, QuoteRequest
 from terminal.ledger.project import Redemption
 from terminal.membership.standing import STANDING_WORDS
 from terminal.offers.overview import OfferView
 from terminal.offers.refusal import Refusal
 from terminal.offers.sale import SaleLine
+from terminal.presentation import Presentation
 from terminal.web.messages import (
     FeeTold,
     LineTold,
@@ -61,6 +62,8 @@ def presentation_told(presentation: Presentation, language: Language) -> Present
         entry_mode=presentation.entry_mode.value if presentation.entry_mode else None,
         reader=presentation.reader,
         authenticity=presentation.authenticity.value if presentation.authenticity else None,
+        authenticity_reason=presentation.authenticity_reason.value if presentation.authenticity_reason else None,
+        approved_by=presentation.approved_by,
         offers=[offer_told(view, language) for view in presentation.offers],
         notice=notice_told(notice, language) if notice else None,
     )

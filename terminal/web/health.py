@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from drivers.reader import ReaderState
+from drivers.outcomes import READ_S_BOUNDS, ReadHistory
+from drivers.reader import ReaderState, ReaderStatus
 from terminal.web.parts import WORKING, StatusNow, WebParts
 
 
@@ -109,6 +111,8 @@ def _gauges(now: StatusNow, streams: int) -> Iterator[Any]:
     for reader in now.readers:
         readers.add_metric([reader.name], reader.state in WORKING)
     yield readers
+    yield from _reader_states(now.readers)
+    yield from _reads(now.reads)
     for name, text, value in (
         ("jingka_headquarters_online", "1 when headquarters takes what is sent", health.headquarters.online),
         ("jingka_wait_queue_entries", "Entries that headquarters has not acknowledged", health.headquarters.waiting),
@@ -122,3 +126,33 @@ def _gauges(now: StatusNow, streams: int) -> Iterator[Any]:
         ("jingka_event_streams", "Pages that listen to live events", streams),
     ):
         yield GaugeMetricFamily(name, text, value=float(value))
+
+
+def _reader_states(readers: Sequence[ReaderStatus]) -> Iterator[Any]:
+    """1 for the state that a reader is in, 0 for every other: a state's share of time is then an average."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    states = GaugeMetricFamily("jingka_reader_state", "1 for the state the reader is in", labels=["reader", "state"])
+    for reader in readers:
+        for state in ReaderState:
+            states.add_metric([reader.name, state.value], reader.state is state)
+    yield states
+
+
+def _reads(history: ReadHistory) -> Iterator[Any]:
+    """What became of the cards presented since the start."""
+    from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
+    reads = CounterMetricFamily("jingka_card_reads", "Cards read", labels=["reader", "entry_mode"])
+    for (reader, entry_mode), count in history.reads.items():
+        reads.add_metric([reader, entry_mode.value], count)
+    yield reads
+    failures = CounterMetricFamily("jingka_card_read_failures", "Cards presented, not read", labels=["reader", "code"])
+    for (reader, code), count in history.failures.items():
+        failures.add_metric([reader, code], count)
+    yield failures
+    seconds = HistogramMetricFamily("jingka_card_read_seconds", "The exchange with a card read", labels=["reader"])
+    for reader, times in history.times.items():
+        upto = zip((*map(str, READ_S_BOUNDS), "+Inf"), accumulate(times.counts), strict=True)
+        seconds.add_metric([reader], list(upto), times.sum_s)
+    yield seconds

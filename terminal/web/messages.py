@@ -112,7 +112,10 @@ class OfferTold(Message):
 
 
 class PresentationTold(Message):
-    """The card on the reader. With a `notice` it could not be read or judged, and `standing` is null."""
+    """The card on the reader. With a `notice` it could not be read, or is not sold to, and `standing` is null.
+
+    `authenticity_reason` says why a chip is `unverified` or `failed`; `approved_by` who let a number be typed.
+    """
 
     id: str
     masked: str
@@ -122,6 +125,8 @@ class PresentationTold(Message):
     entry_mode: str | None
     reader: str
     authenticity: str | None
+    authenticity_reason: str | None
+    approved_by: str | None
     offers: list[OfferTold]
     notice: dict[str, str] | None
 

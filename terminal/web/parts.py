@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol
 
 from fastapi import FastAPI
 
 from config.errors import JingkaError, Language
+from drivers.outcomes import ReadHistory
 from drivers.reader import ReaderState, ReaderStatus
 from terminal.counter import Counter
 from terminal.ledger.health import LedgerHealth
@@ -73,6 +74,7 @@ class StatusNow:
     roll_revision: str
     jumped_ms: int
     faults: Sequence[JingkaError] = ()
+    reads: ReadHistory = field(default_factory=ReadHistory)
 
     @property
     def ok(self) -> bool:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from drivers.outcomes import OUTCOMES_MAX
+from drivers.pboc.apdu import status_text
 from terminal.ledger.health import WARNING_WORDS
 from terminal.serving.pages import Pages
 from terminal.serving.people import Role
@@ -27,6 +29,9 @@ def status_routes(parts: WebParts, gate: Gate, pages: Pages) -> APIRouter:
         skew_ms = now.headquarters.skew_ms if now.headquarters else None
         return {
             "now": now,
+            "reads": now.reads.latest,
+            "reads_max": OUTCOMES_MAX,
+            "status_text": status_text,
             "wall": datetime.now(UTC),
             "warnings": [WARNING_WORDS[code] for code in now.ledger.warnings],
             "skew_ms": skew_ms,

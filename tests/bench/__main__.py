@@ -1,39 +1,54 @@
 """Measures what a queue feels, beside the raw limits of the same run.
 
-    python -m tests.bench [answer] [confirm] [start] [ledger] [all] [--quick] [--cache DIRECTORY]
+    python -m tests.bench [answer] [confirm] [start] [ledger] [read] [all] [--quick] [--cache DIRECTORY]
+    python -m tests.bench fuzz [--minutes 10]
 
-Figures are medians with their spread; nothing here passes or fails. The large roll and ledger are built once and kept
-in the cache directory (about 3 GB).
+Figures are medians with their spread; nothing here passes or fails, but for `fuzz`, which is no measurement, runs only
+when it is named, and ends with 1 when it finds something. The large roll and ledger are built once and kept in the
+cache directory (about 3 GB).
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import answer, confirm, ledger_commit, start
+from tests.bench import answer, confirm, ledger_commit, reading, start
 from tests.bench.site import EMPTY, Load
+from tests.fuzz.__main__ import DIRECTORY as FUZZ_DIRECTORY
+from tests.fuzz.__main__ import MINUTES as FUZZ_MINUTES
+from tests.fuzz.__main__ import fuzz
+from tests.fuzz.targets import TARGETS as FUZZ_TARGETS
 
-PARTS = ("answer", "confirm", "start", "ledger")
+PARTS = ("answer", "confirm", "start", "ledger", "read")
+FUZZ = "fuzz"
+FUZZ_QUICK_MINUTES = 1.0
 FULL = Load(roll_cards=10_000_000, ledger_entries=1_000_000)
 QUICK = Load(roll_cards=100_000, ledger_entries=20_000)
 
 
-def main() -> None:
-    """Parse the command line and measure the parts asked for."""
+def main() -> int:
+    """Parse the command line and measure the parts asked for; 1 when the fuzzing found something."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.partition("\n")[0])
-    parser.add_argument("parts", nargs="*", choices=(*PARTS, "all", []), help="what to measure; nothing: all")
+    parser.add_argument("parts", nargs="*", choices=(*PARTS, FUZZ, "all", []), help="what to measure; nothing: all")
     parser.add_argument("--quick", action="store_true", help="a small roll and ledger, few rounds: a minute in all")
     parser.add_argument(
         "--cache", type=Path, help="keeps the large roll and ledger between runs (a temporary one else)"
     )
+    parser.add_argument("--minutes", type=float, help=f"of fuzzing (default {FUZZ_MINUTES:.0f})")
     options = parser.parse_args()
     wanted = set(PARTS) if not options.parts or "all" in options.parts else set(options.parts)
-    with tempfile.TemporaryDirectory(prefix="jingka-bench-") as directory:
-        cache: Path = (options.cache or Path(directory)).resolve()
-        cache.mkdir(parents=True, exist_ok=True)
-        measure(wanted, cache, quick=options.quick)
+    if wanted - {FUZZ}:
+        with tempfile.TemporaryDirectory(prefix="jingka-bench-") as directory:
+            cache: Path = (options.cache or Path(directory)).resolve()
+            cache.mkdir(parents=True, exist_ok=True)
+            measure(wanted, cache, quick=options.quick)
+    if FUZZ not in wanted:
+        return 0
+    minutes = options.minutes or (FUZZ_QUICK_MINUTES if options.quick else FUZZ_MINUTES)
+    return fuzz(list(FUZZ_TARGETS), minutes, FUZZ_DIRECTORY)
 
 
 def measure(wanted: set[str], cache: Path, *, quick: bool) -> None:
@@ -49,7 +64,9 @@ def measure(wanted: set[str], cache: Path, *, quick: bool) -> None:
         start.measure(cache, full, starts)
     if "ledger" in wanted:
         ledger_commit.measure_all(cache, full.ledger_entries)
+    if "read" in wanted:
+        reading.measure(quick=quick)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

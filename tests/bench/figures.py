@@ -25,6 +25,11 @@ class Spread:
         return f"{self.p50:.3f} ms [{self.p5:.3f}-{self.p95:.3f}]"
 
 
+def percentile(times_ms: Sequence[float], hundredth: int) -> float:
+    """Of at least two measurements; with few of them nearly the slowest."""
+    return statistics.quantiles(times_ms, n=100, method="inclusive")[hundredth - 1]
+
+
 def passes(values: Sequence[float], unit: str, digits: int) -> str:
     """A few passes' median, smallest and largest."""
     low, middle, high = min(values), statistics.median(values), max(values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
 import pytest
@@ -11,25 +12,33 @@ from hypothesis import strategies as st
 from drivers.card import CardError, ReaderNoise
 from drivers.framing import (
     CR,
+    DLE,
+    ESC,
     ETX,
     FRAME_BYTES_MAX,
     FRAMINGS,
     LF,
+    PARITY_BYTES_MIN,
     SILENCE_MS,
     STRAY_BYTES_MIN,
     STX,
+    Ecr55Aa,
     Frame,
     FrameCheckFailed,
     FrameCutOff,
+    FrameParity,
     FrameTooLong,
     FrameUnknown,
     FrameUnreadable,
     Framing,
+    IdTech,
+    MagTek,
     PlainLine,
     StxEtxLrc,
     framing_named,
 )
 from drivers.magstripe import parse_track2
+from tests.fakes.uart import sampled, with_parity
 
 STRIPE = b";6210947000000021=1808101?"
 PAYLOADS = st.binary(min_size=1, max_size=FRAME_BYTES_MAX).map(lambda data: bytes(0x20 + byte % 0x5F for byte in data))
@@ -47,6 +56,11 @@ def heard(framing: Framing, *slices: bytes, start_ms: int = 10_000) -> list[byte
     for count, data in enumerate(slices):
         outcomes += framing.feed(data, start_ms + count)
     return told(outcomes + framing.feed(b"", start_ms + len(slices) + SILENCE_MS + 1))
+
+
+def heard_raw(framing: Framing, data: bytes) -> list[Frame | ReaderNoise]:
+    """Frames and faults themselves, of `data` and the silence after it."""
+    return framing.feed(data, 10_000) + framing.feed(b"", 10_001 + SILENCE_MS)
 
 
 def byte_by_byte(data: bytes) -> list[bytes]:
@@ -83,7 +97,7 @@ def test_any_bytes_at_any_time_give_only_bounded_frames_and_typed_faults(
         for outcome in outcomes:
             assert isinstance(outcome, Frame | ReaderNoise)
             if isinstance(outcome, Frame):
-                assert len(outcome.payload) <= FRAME_BYTES_MAX
+                assert len(outcome.payload) <= kind.bytes_max
     framing.feed(b"", now_ms + SILENCE_MS + 1)
     wrapped = kind.wrap(STRIPE)
     assert heard(framing, wrapped, start_ms=now_ms + 2 * SILENCE_MS) == [STRIPE], "a silence did not heal the line"
@@ -91,7 +105,7 @@ def test_any_bytes_at_any_time_give_only_bounded_frames_and_typed_faults(
 
 @each_kind
 def test_the_longest_frame_passes_and_one_byte_more_is_told_once(kind: type[Framing]) -> None:
-    longest = b"7" * FRAME_BYTES_MAX
+    longest = b"7" * kind.bytes_max
     assert heard(kind(), kind.wrap(longest)) == [longest]
     over = heard(kind(), kind.wrap(longest + b"7"))
     assert over[0] is FrameTooLong
@@ -246,32 +260,8 @@ def test_line_ends_behind_a_frame_are_let_pass() -> None:
 def test_an_unknown_frame_kind_names_those_that_exist() -> None:
     with pytest.raises(FrameUnknown) as refused:
         framing_named("plane")
-    assert "plain, stx-etx-lrc" in refused.value.hint_text("zh")
+    assert "plain, stx-etx-lrc, idtech, magtek, ecr-55aa" in refused.value.hint_text("zh")
     assert {name: type(framing_named(name)) for name in FRAMINGS} == FRAMINGS
-
-
-def sampled(data: bytes, sent_baud: int, heard_baud: int) -> bytes:
-    """The bytes a UART at `heard_baud` hears of `data` sent at `sent_baud` (8N1); a wrong stop bit gives NUL."""
-    levels = [1] * 4
-    for byte in data:
-        levels += [0, *((byte >> bit) & 1 for bit in range(8)), 1]
-    levels += [1] * 40
-
-    def level(at: float) -> int:
-        return levels[int(at)] if at < len(levels) else 1
-
-    heard_bytes, bit, at = bytearray(), sent_baud / heard_baud, 0.0
-    while at < len(levels):
-        if level(at):
-            at += bit / 16
-            continue
-        bits = [level(at + bit * (1.5 + place)) for place in range(8)]
-        stop = level(at + bit * 9.5)
-        heard_bytes.append(sum(value << place for place, value in enumerate(bits)) if stop else 0)
-        at += bit * 9.5
-        while not stop and not level(at):  # a break ends with the line's next rise
-            at += bit / 16
-    return bytes(heard_bytes)
 
 
 def test_the_simulated_line_is_faithful_at_the_right_speed() -> None:
@@ -286,3 +276,127 @@ def test_a_wrong_baud_rate_is_told_as_noise_and_never_read_as_a_card(kind: type[
     for outcome in outcomes:
         assert isinstance(outcome, type)
         assert "波特率" in outcome.hint.zh
+
+
+@each_kind
+def test_every_frame_kind_is_described_in_both_languages(kind: type[Framing]) -> None:
+    assert kind.words.zh != kind.words.en
+    assert kind.words.en.isascii() or "…" in kind.words.en
+    assert FRAMINGS[kind.name] is kind
+
+
+@each_kind
+@given(before=st.binary(max_size=40), after=st.binary(max_size=40))
+def test_noise_around_a_frame_never_makes_another_card_of_it(kind: type[Framing], before: bytes, after: bytes) -> None:
+    for outcome in heard(kind(), before, kind.wrap(STRIPE), after):
+        if isinstance(outcome, bytes) and outcome != STRIPE:
+            with contextlib.suppress(CardError):
+                assert parse_track2(outcome).pan == parse_track2(STRIPE).pan
+
+
+@each_kind
+def test_bytes_outside_frames_are_counted(kind: type[Framing]) -> None:
+    framing = kind()
+    heard(framing, kind.wrap(STRIPE))
+    assert framing.dropped == 0
+    heard(framing, b"\xff" * 9, start_ms=20_000)
+    assert framing.dropped == 9
+
+
+@each_kind
+@pytest.mark.parametrize("parity", ["E", "O"])
+def test_seven_bits_with_parity_on_an_eight_bit_port_are_told_as_what_they_are(
+    kind: type[Framing], parity: str
+) -> None:
+    if kind is Ecr55Aa:
+        return  # a packet of eight-bit bytes cannot be sent with seven
+    (fault,) = [
+        each for each in heard_raw(kind(), with_parity(kind.wrap(STRIPE), parity)) if isinstance(each, FrameParity)
+    ]
+    assert f'parity = "{parity}"' in fault.hint_text("zh")
+    assert f'parity = "{parity}"' in fault.hint_text("en")
+
+
+def test_too_few_bytes_say_nothing_of_parity() -> None:
+    assert heard(PlainLine(), with_parity(b"7" * (PARITY_BYTES_MIN - 1), "E")) == [FrameUnreadable]
+    assert heard(PlainLine(), with_parity(b"7" * PARITY_BYTES_MIN, "E")) == [FrameParity]
+
+
+# --- ID TECH, MagTek --------------------------------------------------------------------------------------------------
+
+TRACK1 = b"%B6210947000000021^TEST/CARD^1808101000?"
+TRACK3 = b";996210947000000021=156156000000?"
+
+
+def test_id_tech_sends_a_line_for_each_track() -> None:
+    lines = b"".join(track + b"\r" for track in (TRACK1, STRIPE, TRACK3))
+    assert heard(IdTech(), lines) == [TRACK1, STRIPE, TRACK3]
+
+
+@pytest.mark.parametrize("check", [b"", b"4"], ids=["no LRC", "LRC"])
+def test_id_techs_uic_format_ends_tracks_with_dle_and_the_last_with_etx(check: bytes) -> None:
+    sent = bytes((STX,)) + TRACK1 + bytes((DLE, STX)) + STRIPE + check + bytes((DLE, STX)) + TRACK3 + bytes((ETX,))
+    assert heard(IdTech(), sent) == [TRACK1, STRIPE + check, TRACK3]
+
+
+@pytest.mark.parametrize("framing", [IdTech, MagTek])
+def test_a_start_mark_begins_a_card_anew(framing: type[Framing]) -> None:
+    assert heard(framing(), STRIPE[:9] + bytes((STX,)) + STRIPE + b"\r") == [STRIPE]
+
+
+@pytest.mark.parametrize("start", [b"", b"\x02", b"\x1b", b"\x02\x1b"], ids=["none", "STX", "ESC", "STX ESC"])
+@pytest.mark.parametrize("end", [b"", b"\r", b"\x03", b"\r\x03"], ids=["none", "CR", "ETX", "CR ETX"])
+def test_every_setting_of_a_magtek_readers_switches_is_one_frame(start: bytes, end: bytes) -> None:
+    assert ESC in start or STX in start or not start
+    tracks = TRACK1 + STRIPE + b"+996210947000000021=156156000000?"
+    framing = MagTek()
+    assert heard(framing, start + tracks + end) == [tracks]
+    assert framing.dropped == 0
+
+
+def test_without_an_end_mark_a_magtek_swipe_is_whole_only_when_its_end_sentinel_came() -> None:
+    assert heard(MagTek(), STRIPE[:-1]) == [FrameCutOff]
+    assert heard(MagTek(), STRIPE + b"4") == [STRIPE + b"4"]  # with the track's check character
+
+
+# --- the 55AA…CC33 packet ---------------------------------------------------------------------------------------------
+
+HANDSHAKE, CONFIRMED, HEARTBEAT = (
+    bytes.fromhex(packet) for packet in ("55AA010000000001CC33", "55AA020000000002CC33", "55AA000000000000CC33")
+)  # as published
+
+
+def test_a_packet_is_laid_out_as_published() -> None:
+    assert Ecr55Aa.wrap(b"12") == bytes.fromhex("55AA 00 00 01 0002 3132 00 CC33")
+    assert len(Ecr55Aa.wrap(bytes(Ecr55Aa.bytes_max))) == 1024
+
+
+def test_packets_without_data_are_no_frames_and_no_noise() -> None:
+    framing = Ecr55Aa()
+    assert heard(framing, HANDSHAKE, CONFIRMED, *[HEARTBEAT] * 200, Ecr55Aa.wrap(STRIPE), HEARTBEAT) == [STRIPE]
+    assert framing.dropped == 0
+
+
+@pytest.mark.parametrize("place", [-1, -2, -3, 9], ids=["end", "end", "check byte", "data"])
+def test_a_changed_byte_of_a_packet_is_told_and_the_next_one_is_read(place: int) -> None:
+    damaged = bytearray(Ecr55Aa.wrap(STRIPE))
+    damaged[place] ^= 0x10
+    assert heard(Ecr55Aa(), bytes(damaged) + Ecr55Aa.wrap(STRIPE)) == [FrameCheckFailed, STRIPE]
+
+
+@pytest.mark.parametrize("after", [b"", b"\x00" * 1024], ids=["silence", "more bytes"])
+def test_a_packet_swallowed_by_a_false_start_is_found_in_it(after: bytes) -> None:
+    false_start = bytes.fromhex("55AA0000010300")
+    outcomes = heard(Ecr55Aa(), false_start + Ecr55Aa.wrap(STRIPE) + after)
+    assert STRIPE in outcomes
+
+
+@given(place=st.integers(2, len(STRIPE) + 9), flip=st.integers(1, 255))
+def test_no_changed_byte_makes_a_packet_that_reads_as_a_card(place: int, flip: int) -> None:
+    damaged = bytearray(Ecr55Aa.wrap(STRIPE))
+    damaged[place] ^= flip
+    assert STRIPE not in heard(Ecr55Aa(), bytes(damaged)) or 2 <= place <= 4  # ids and type are not the card
+    for outcome in heard(Ecr55Aa(), bytes(damaged)):
+        if isinstance(outcome, bytes):
+            with pytest.raises(CardError):
+                parse_track2(outcome)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stdnum import luhn
 
 from drivers.card import CardError, Expiry, MalformedCard, NotACard, Pan
-from drivers.magstripe import TRACK2_CHARACTERS_MAX, StripeUnread, Track2, WrongTrack, lrc, parse_track2
+from drivers.magstripe import TRACK2_CHARACTERS_MAX, StripeUnread, Track2, WrongTrack, lrc, parse_track2, track2_in
 
 DIGITS = "6210947000000021"
 STRIPE = f";{DIGITS}=1808101?"  # a published UnionPay test stripe
@@ -76,7 +76,7 @@ def test_the_forms_that_the_standard_allows_are_read(text: str, card: Track2) ->
         (f";99{DIGITS}=1560?", WrongTrack),
         ("99" + DIGITS, WrongTrack),
         ("%B6210947000000021^DOE/JOE^1808101?", WrongTrack),
-        ("%E?;E?+E?", WrongTrack),
+        ("%E?;E?+E?", StripeUnread),
     ],
     ids=[
         "error stripe",
@@ -198,3 +198,51 @@ def test_a_changed_character_never_gives_another_card_when_the_check_character_i
     except CardError:
         return
     assert track2 == CARD
+
+
+TRACK1 = "%B6210947000000021^TEST/CARD^1808101000?"
+TRACK3 = f";99{DIGITS}=156156000000000000000000000000000000000000000000000000000000000000000000?"
+TRACK3_SHORT = f";99{DIGITS}=15615?"
+
+
+@pytest.mark.parametrize("check", ["", "4"], ids=["no LRC", "LRC"])
+@pytest.mark.parametrize("after", ["", "+" + TRACK3[1:], "!" + TRACK3[1:], TRACK3, TRACK3_SHORT, ";E?", "+E?", "+E?:"])
+@pytest.mark.parametrize("before", ["", TRACK1, TRACK1 + ";", TRACK1 + "%", "%E?", "%?"])
+def test_track_2_is_picked_out_of_all_tracks_run_together(before: str, after: str, check: str) -> None:
+    text = before + STRIPE + check + after
+    assert track2_in(text) == STRIPE + check
+    assert parse_track2(text) == CARD
+
+
+def test_a_check_character_that_looks_like_a_start_sentinel_is_no_track() -> None:
+    stripe = next(text for text in (f";{DIGITS}=1808101{number}?" for number in range(1000)) if lrc(text) == ";")
+    for after in ("", TRACK3, "+" + TRACK3[1:]):
+        assert track2_in(stripe + ";" + after) == stripe + ";"
+        assert parse_track2(stripe + ";" + after) == CARD
+
+
+@pytest.mark.parametrize(
+    ("text", "track"),
+    [(TRACK1, 1), (TRACK1 + "+E?", 1), (TRACK1 + TRACK3, 1), (TRACK3, 3), ("+" + TRACK3[1:], 3), (TRACK3[1:-1], 3)],
+    ids=["1", "1 and +3", "1 and ;3", ";3", "+3", "bare 3"],
+)
+def test_a_swipe_without_track_2_names_the_track_that_came(text: str, track: int) -> None:
+    with pytest.raises(WrongTrack) as refused:
+        track2_in(text)
+    assert refused.value.details["track"] == track
+
+
+@pytest.mark.parametrize(
+    "text",
+    [TRACK1 + ";E?", TRACK1 + ";E?" + TRACK3, ";E?;E?", STRIPE + STRIPE, STRIPE + f";{LONG}=3012101?"],
+    ids=["track 2 unread", "only track 2 unread", "two unread", "the same card twice", "two cards"],
+)
+def test_a_swipe_whose_track_2_is_unread_or_unclear_is_to_be_repeated(text: str) -> None:
+    with pytest.raises(StripeUnread):
+        parse_track2(text)
+
+
+@given(st.text(alphabet="%;+!#?=0123456789E9:^A", max_size=60))
+def test_picking_track_2_always_ends_and_gives_a_part_of_the_text(text: str) -> None:
+    with contextlib.suppress(CardError):
+        assert track2_in(text) in text

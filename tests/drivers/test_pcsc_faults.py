@@ -17,13 +17,16 @@ from drivers.card import (
     ReaderForbidden,
     ReaderServiceDown,
 )
+from drivers.pcsc import BUSY_WAIT_S
 from drivers.pcsc_service import CardSilent, Code, State
-from drivers.pcsc_visit import ATTEMPTS_MAX, RESETS_MAX
+from drivers.pcsc_visit import ATTEMPTS_MAX, BUSY_RETRY_S, RESETS_MAX
 from drivers.reader import ReaderState
 from drivers.virtual.card import DEMO_CARDS
 from drivers.virtual.chip import VirtualChip
 from tests.fakes.pcsc_run import MEMBER, NAME, UNEXPECTED, Run, chip, failure_of, running
 from tests.fakes.scard import FakeScard
+
+HELD_TRIES = 2 * int(BUSY_WAIT_S / BUSY_RETRY_S)  # held for longer than is waited for in silence
 
 
 @pytest.mark.parametrize(
@@ -31,6 +34,7 @@ from tests.fakes.scard import FakeScard
     [
         (Code.NO_SERVICE, ReaderServiceDown),
         (Code.SERVICE_STOPPED, ReaderServiceDown),
+        (Code.COMM_ERROR, ReaderForbidden),  # pcscd hung up on us
         (Code.SECURITY_VIOLATION, ReaderForbidden),
         (Code.NO_ACCESS, ReaderForbidden),
         (UNEXPECTED, ReaderError),
@@ -77,8 +81,11 @@ def test_a_service_lost_in_the_middle_of_a_read_takes_the_card_off_and_ends_the_
     scard.fail("transmit", 0, Code.NO_SERVICE)
     run = Run(scard, "*")
     assert isinstance(run.ended(), ReaderServiceDown)
-    assert run.listener.events == ["state:card", "removed"]
-    assert scard.calls[-4:] == ["end", "disconnect", "release", "release"]
+    assert run.listener.events == ["state:card", "failed", "removed"]
+    assert [call for call in scard.calls if call not in {"list", "look"}][-4:] == [
+        *("end", "disconnect", "release"),  # the visit's
+        "release",  # the watch's own
+    ]
 
 
 def test_looking_goes_on_after_a_cancelled_look() -> None:
@@ -191,11 +198,36 @@ def test_endless_resets_end_as_a_card_error() -> None:
 def test_a_card_held_by_another_program_is_told_once_and_read_when_it_is_free(call: str) -> None:
     scard = FakeScard(NAME)
     scard.insert(NAME, chip())
-    scard.fail(call, *[Code.SHARING_VIOLATION] * 3)
+    scard.fail(call, *[Code.SHARING_VIOLATION] * HELD_TRIES)
     with running(scard) as listener:
         assert isinstance(failure_of(listener), ReaderBusy)
         listener.wait_for_reads(1)
     assert listener.events == ["state:card", "failed", "state:busy", "state:card", "read", "removed"]
+
+
+def test_a_card_that_another_program_has_for_itself_a_moment_only_is_read_in_silence() -> None:
+    scard = FakeScard(NAME)
+    scard.insert(NAME, chip())
+    scard.fail("connect", *[Code.SHARING_VIOLATION] * 2)
+    with running(scard) as listener:
+        listener.wait_for_reads(1)
+    assert not listener.failures
+
+
+def test_a_card_taken_off_while_another_program_held_it_is_told_as_removed() -> None:
+    scard = FakeScard(NAME)
+    scard.free.clear()
+    scard.insert(NAME, chip())
+    with running(scard) as listener:
+        scard.wait_for_call("connect")
+        scard.pull(NAME)
+        assert isinstance(failure_of(listener), CardRemoved)
+        listener.wait_for_state(NAME, ReaderState.READY)
+        scard.insert(NAME, VirtualChip(DEMO_CARDS["stranger"]))
+        scard.free.set()
+        (read,) = listener.wait_for_reads(1)
+    assert read.pan == DEMO_CARDS["stranger"].pan
+    assert listener.events == ["state:card", "failed", "removed", "state:ready", "state:card", "read", "removed"]
 
 
 def test_a_short_transaction_of_another_program_is_waited_for_in_silence() -> None:

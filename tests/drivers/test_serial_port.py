@@ -24,8 +24,9 @@ from drivers.card import (
 )
 from drivers.framing import FRAMINGS, SILENCE_MS, Frame, FrameUnknown, FrameUnreadable, PlainLine
 from drivers.magstripe import StripeUnread, WrongTrack
+from drivers.port import PortSettingsRefused
 from drivers.reader import ReaderState
-from drivers.serial_port import READ_BYTES_MAX, PortSettingsRefused, SerialReader, SerialSettings
+from drivers.serial_port import READ_BYTES_MAX, SerialReader, SerialSettings
 from drivers.supervision import Supervisor
 from drivers.virtual.card import DEMO_CARDS
 from drivers.virtual.pty import PtyPresenter

@@ -9,6 +9,8 @@ from typing import Any
 
 from drivers.card import ReaderError
 from drivers.pcsc import PcscReader
+from drivers.pcsc_visit import Bounds
+from drivers.pcsc_watchdog import SILENCE_S
 from drivers.virtual.card import DEMO_CARDS
 from drivers.virtual.chip import VirtualChip
 from tests.fakes.listener import RecordingListener
@@ -26,10 +28,10 @@ def chip() -> VirtualChip:
 class Run:
     """A `PcscReader` on its thread, without the supervisor: `error` is what ended it."""
 
-    def __init__(self, scard: FakeScard, name: str) -> None:
+    def __init__(self, scard: FakeScard, name: str, bounds: Bounds | None = None, silence_s: float = SILENCE_S) -> None:
         self.listener = RecordingListener()
         self.error: ReaderError | None = None
-        self._reader = PcscReader(name, scard=scard)
+        self._reader = PcscReader(name, scard=scard, bounds=bounds, silence_s=silence_s)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -51,8 +53,10 @@ class Run:
 
 
 @contextmanager
-def running(scard: FakeScard, name: str = "*") -> Iterator[RecordingListener]:
-    run = Run(scard, name)
+def running(
+    scard: FakeScard, name: str = "*", *, bounds: Bounds | None = None, silence_s: float = SILENCE_S
+) -> Iterator[RecordingListener]:
+    run = Run(scard, name, bounds, silence_s)
     try:
         yield run.listener
     finally:

@@ -24,6 +24,8 @@ class FakeScard:
         self._faults: defaultdict[str, deque[int]] = defaultdict(deque)
         self.free = threading.Event()  # cleared: another program has a transaction, and a connection waits for its end
         self.free.set()
+        self.alive = threading.Event()  # cleared: pcscd hangs, and so does every look at the readers
+        self.alive.set()
 
     def fail(self, call: str, *codes: int) -> None:
         """The next calls of `call` answer `codes`, one each; 0 lets one pass."""
@@ -101,6 +103,7 @@ class FakeScard:
         self, context: Any, timeout_ms: int, states: list[tuple[str, int]], /
     ) -> tuple[int, list[tuple[str, int, list[int]]]]:
         code = self._answer("look")
+        assert self.alive.wait(WAIT_S), "the test never let pcscd go on"
         if code:
             return code, []
         with self._lock:

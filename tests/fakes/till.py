@@ -16,6 +16,7 @@ from config.errors import JingkaError
 from config.settings import CounterSection
 from config.zone import SHANGHAI
 from drivers.card import Authenticity, CardError, CardRead, EntryMode, Expiry, NotACard, Pan
+from drivers.outcomes import ReadHistory
 from drivers.reader import ReaderState, ReaderStatus
 from terminal.counter import Counter
 from terminal.ledger.ledger import Ledger
@@ -102,6 +103,7 @@ class Till:
     sync: FakeSync | None = field(default_factory=FakeSync)
     readers: tuple[ReaderStatus, ...] = (ReaderStatus(READER, "virtual", ReaderState.READY, 0),)
     faults: tuple[JingkaError, ...] = ()
+    reads: ReadHistory = field(default_factory=ReadHistory)
 
     def present(self, name: str) -> None:
         """Hold a card of the drawer to the reader."""
@@ -139,6 +141,7 @@ class Till:
             roll_revision="2012-12-24",
             jumped_ms=0,
             faults=self.faults,
+            reads=self.reads,
         )
 
     def today(self) -> date:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -282,3 +283,9 @@ def test_issuer_range_holds_both_its_ends() -> None:
     assert IssuerRange("x", "621093", "621094").holds(MEMBER)
     assert not IssuerRange("x", "621095", "621099").holds(MEMBER)
     assert IssuerRange("x", "6" * ISSUER_DIGITS_MAX, "6" * ISSUER_DIGITS_MAX).low == "6" * ISSUER_DIGITS_MAX
+
+
+@pytest.mark.parametrize("authenticity", list(Authenticity))
+def test_only_a_chip_that_proved_itself_counts_as_genuine(room: Room, authenticity: Authenticity) -> None:
+    read = replace(read_of(MEMBER), authenticity=authenticity)
+    assert room.desk.identify(read, TODAY).member.genuine is (authenticity is Authenticity.DDA)

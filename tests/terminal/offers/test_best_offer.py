@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from terminal.membership.standing import Standing
 from terminal.offers.book import LoadedBook, canonical_json, parse_book
+from terminal.offers.overview import overview
 from terminal.offers.sale import Place, SaleLine
-from tests.fakes.offers import BOOK, Till, codes, member
+from tests.fakes.offers import BOOK, FakeUsage, Till, beijing, codes, member
 
 CINEMA = Place("gongren-julebu", "main", "t1")
 
@@ -80,6 +82,28 @@ def test_class_that_the_offer_does_not_name_is_refused() -> None:
     answer = till.quote("everyday-film", ticket(8000))
     assert codes(answer) == ["wrong-class"]
     assert answer.refusals[0].text("zh") == "本优惠只限劳模、困难职工"
+
+
+def test_an_offer_may_ask_for_a_chip_that_has_proved_itself() -> None:
+    till = Till(CINEMA, with_offers(everyday(who={"genuine_chip": True})))
+    copied, genuine = member(), replace(member(), genuine=True)
+    answer = till.quote("everyday-film", ticket(8000), who=copied)
+    assert codes(answer) == ["genuine-chip-required"]
+    assert "芯片" in answer.refusals[0].text("zh")
+    assert codes(till.quote("everyday-film", ticket(8000), who=genuine)) == []
+    assert codes(till.quote("winter-film", ticket(8000), who=copied)) == [], "only where the offer says so"
+
+
+def test_an_offer_that_asks_for_a_genuine_chip_is_shown_as_not_possible_without_one() -> None:
+    book = with_offers(everyday(who={"genuine_chip": True}))
+    for genuine in (False, True):
+        shown = overview(CINEMA, replace(member(), genuine=genuine), book, FakeUsage(), beijing("2013-01-01 12:00"))
+        (everyday_film,) = [view for view in shown if view.offer == "everyday-film"]
+        assert everyday_film.eligible is genuine
+
+
+def test_a_book_without_the_wish_for_a_genuine_chip_keeps_its_hash() -> None:
+    assert with_offers(everyday(who={"genuine_chip": False})).hash == with_offers(everyday()).hash
 
 
 def test_blackout_days_and_weekdays_close_an_offer() -> None:

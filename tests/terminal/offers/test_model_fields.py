@@ -24,7 +24,7 @@ def offer(price: dict[str, Any]) -> dict[str, Any]:
         "id": "one",
         "name": dict(NAME),
         "campaign": "winter",
-        "who": {"classes": ["ordinary"]},
+        "who": {"classes": ["ordinary"], "genuine_chip": True},
         "where": {"merchants": ["m"], "sites": ["m/s"]},
         "what": {"categories": ["c"], "any": {"a": ["x"]}, "none": {"a": ["y"]}, "min_spend_fen": 5000},
         "when": {
@@ -179,6 +179,7 @@ BAD: dict[tuple[Location, str], list[tuple[Any, str]]] = {
         ("ordinary", "must be a list"),
         too_many("ordinary", PARTS_MAX),
     ],
+    ((*OF, "who"), "genuine_chip"): BAD_FLAG,
     (OF, "where"): [(GONE, "is missing"), ("here", "must be a table")],
     ((*OF, "where"), "merchants"): [
         ("m", "must be a list"),

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from drivers.card import EntryMode
+from drivers.card import Authenticity, AuthenticityReason, EntryMode
 from drivers.reader import ReaderState
 from terminal.ledger.project import RedemptionState
 from terminal.membership.standing import MemberClass, Standing
@@ -42,6 +42,9 @@ def test_no_word_is_kept_that_nothing_says() -> None:
         ("entry.", EntryMode),
         ("class.", MemberClass),
         ("reader.", ReaderState),
+        ("reader-hint.", ReaderState),
+        ("authenticity.", Authenticity),
+        ("authenticity-reason.", AuthenticityReason),
         ("state.", RedemptionState),
         ("sale.", RedemptionState),
         ("role.", Role),

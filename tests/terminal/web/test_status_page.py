@@ -7,16 +7,21 @@ import httpx
 import pytest
 
 from config.errors import Language
-from drivers.card import ReaderForbidden
+from drivers.card import CardRefused, EntryMode, NotACard, ReaderForbidden
 from drivers.reader import ReaderState, ReaderStatus
 from terminal.ledger.errors import LedgerDamaged
+from terminal.serving.locale import SERVING_LOCALE, load_catalogue
+from terminal.web.app import HERE
 from terminal.web.fault import create_fault_app
+from terminal.web.parts import WORKING
 from terminal.web.status_page import SKEW_MS_MAX
-from tests.fakes.till import FakeSync, Till, away
+from tests.fakes.outcomes import card_read, history_of
+from tests.fakes.till import READER, FakeSync, Till, away
 
 pytestmark = pytest.mark.anyio
 
 HTML = {"accept": "text/html"}
+CATALOGUE = load_catalogue(SERVING_LOCALE, HERE / "locale")
 
 
 @pytest.mark.parametrize(("language", "words"), [("zh", "一切正常"), ("en", "All is well")])
@@ -51,6 +56,56 @@ async def test_a_skewed_clock_is_shown(
 async def test_without_headquarters_the_page_says_so(manager: httpx.AsyncClient, till: Till) -> None:
     till.sync = None
     assert "未设置总部地址" in (await manager.get("/status")).text
+
+
+@pytest.mark.parametrize("state", [state for state in ReaderState if state not in WORKING])
+async def test_a_reader_that_does_not_work_has_a_next_step_even_without_an_error(
+    manager: httpx.AsyncClient, till: Till, state: ReaderState
+) -> None:
+    till.readers = (ReaderStatus("ttyUSB0", "serial", state, 0),)
+    page = await manager.get("/status")
+    assert CATALOGUE.texts["zh"][f"reader-hint.{state}"] in page.text
+
+
+# --- the last cards presented -----------------------------------------------------------------------------------------
+
+
+async def test_before_the_first_card_the_page_says_so(manager: httpx.AsyncClient) -> None:
+    assert "启动以来还没有读过卡" in (await manager.get("/status")).text
+
+
+@pytest.mark.parametrize("entry_mode", EntryMode)
+@pytest.mark.parametrize(("language", "reason"), [("zh", "本机没有验证公钥"), ("en", "this terminal holds no keys")])
+async def test_a_read_is_told_masked_with_how_and_how_long(
+    manager: httpx.AsyncClient, till: Till, language: Language, reason: str, entry_mode: EntryMode
+) -> None:
+    manager.cookies.set("jingka_language", language)
+    till.reads = history_of(card_read(entry_mode=entry_mode))
+    page = html.unescape((await manager.get("/status/parts")).text)
+    for told in ("**** 0021", "1,235", CATALOGUE.texts[language][f"entry.{entry_mode}"], reason):
+        assert told in page
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+async def test_a_failure_is_told_with_its_reason_hint_and_steps(
+    manager: httpx.AsyncClient, till: Till, language: Language
+) -> None:
+    manager.cookies.set("jingka_language", language)
+    refused = CardRefused("open", "card", status_word="6A81")
+    till.reads = history_of(card_read(), refused)
+    page = html.unescape((await manager.get("/status/parts")).text)
+    assert page.index(refused.what_text(language)) < page.index("**** 0021"), "newest first"
+    assert refused.hint_text(language) in page
+    for told in ("SELECT 0400", "6A82 FILE_NOT_FOUND", "20.0 ms", CATALOGUE.texts[language]["reads.no-answer"]):
+        assert told in page
+
+
+async def test_an_open_list_of_steps_stays_open_when_the_page_is_refreshed(
+    manager: httpx.AsyncClient, till: Till
+) -> None:
+    till.reads = history_of(card_read(), NotACard("read card", READER, reason="6A82"))
+    page = (await manager.get("/status/parts")).text
+    assert '<details id="read-2" hx-preserve>' in page, "one place for each outcome, whatever comes after it"
 
 
 @pytest.mark.parametrize("path", ["/status", "/status/parts"])
