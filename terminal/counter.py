@@ -32,6 +32,7 @@ from terminal.offers.sale import Place, Sale, SaleLine
 from terminal.presentation import ACCEPTED_BY_DEFAULT, Judge, Presentation, presentation_summary
 from terminal.redemption_id import check_id, new_id
 from terminal.typed_card import typed_read
+from terminal.usage import LedgerUsage
 
 logger = logging.getLogger(__name__)
 
@@ -120,22 +121,6 @@ class HeldQuote:
     card: Presentation
     at: datetime
     until_ms: int
-
-
-class LedgerUsage:
-    """What the rules ask about usage, answered from the ledger and the allotted slices."""
-
-    def __init__(self, ledger: Ledger, slices: Mapping[str, int]) -> None:
-        self._ledger = ledger
-        self._slices = slices
-
-    def used(self, key: str) -> int:
-        """Units, uses or fen already used under this key at this terminal."""
-        return self._ledger.used(key)
-
-    def slice_of(self, offer: str, limit: str) -> int | None:
-        """What headquarters allotted this terminal of a pool; None when nothing."""
-        return self._slices.get(f"{offer}/{limit}")
 
 
 class Counter:

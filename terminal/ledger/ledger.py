@@ -137,6 +137,10 @@ class Ledger:
         """What is used up under `key` on this terminal."""
         return self._queries.used(key)
 
+    def latest_used(self, prefix: str) -> str | None:
+        """The last key, in alphabetical order, of those that begin with `prefix` and are in use; None: none is."""
+        return self._queries.latest_used(prefix)
+
     def entries(self, after: int, limit: int) -> list[StoredEntry]:
         """Entries after the sequence `after`, in order: the bytes headquarters gets."""
         return self._queries.entries(after, limit)

@@ -48,6 +48,8 @@ _CLAIM = """
     ON CONFLICT (key) DO UPDATE SET used = used + excluded.used WHERE used + excluded.used <= ?
 """
 _GIVE_BACK = "UPDATE usage SET used = used - ? WHERE key = ? AND used >= ?"
+_AFTER_ANY = "\U0010ffff"  # sorts after whatever may follow a prefix
+_LATEST_USED = "SELECT key FROM usage WHERE key >= ? AND key < ? AND used > 0 ORDER BY key DESC LIMIT 1"
 _USED = "SELECT used FROM usage WHERE key = ?"
 
 
@@ -98,6 +100,12 @@ def used(execute: Execute, key: str) -> int:
     """What is used up under `key`."""
     row = execute(_USED, (key,)).fetchone()
     return 0 if row is None else int(row[0])
+
+
+def latest_used(execute: Execute, prefix: str) -> str | None:
+    """The last key of those that begin with `prefix` and have something used."""
+    row = execute(_LATEST_USED, (prefix, prefix + _AFTER_ANY)).fetchone()
+    return None if row is None else str(row[0])
 
 
 def _change_usage(execute: Execute, after: Redemption, change: UsageChange) -> None:

@@ -87,6 +87,11 @@ class Queries:
         with self._reading() as connection:
             return projections.used(database.driver(connection), key)
 
+    def latest_used(self, prefix: str) -> str | None:
+        """The last key, in alphabetical order, of those that begin with `prefix` and are in use; None: none is."""
+        with self._reading() as connection:
+            return projections.latest_used(database.driver(connection), prefix)
+
     def entries(self, after: int, limit: int) -> list[StoredEntry]:
         """At most `limit` entries (never more than `ENTRIES_MAX`) after the sequence `after`, in order."""
         with self._reading() as connection:

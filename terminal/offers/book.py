@@ -19,10 +19,12 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from config.errors import JingkaError, Retry, Words
+from terminal.offers.catalogue import Agreement, Merchant
 from terminal.offers.findings import Finding, findings_of, line_of
 from terminal.offers.lint import lint
-from terminal.offers.model import Agreement, Book, Merchant, Offer, Proof, VoucherProof, When
+from terminal.offers.model import Book, Offer, When
 from terminal.offers.prepared import PreparedOffer, prepare
+from terminal.offers.proofs import Proof, VoucherProof
 
 BOOK_BYTES_MAX = 4 * 1024 * 1024  # 1,000 offers of 4 kB, the model's own bound
 

@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import date, time
 from typing import assert_never
 
 from config.errors import Words
 from terminal.membership.standing import STANDING_WORDS, Member, MemberClass, Standing
-from terminal.offers.model import (
+from terminal.offers.catalogue import (
     ChoiceAttribute,
+    DateAttribute,
     MoneyAttribute,
-    NumberProof,
-    OpenWindow,
-    Proof,
-    SeenProof,
+    NumberAttribute,
     TextAttribute,
-    VoucherProof,
-    Weekday,
 )
-from terminal.offers.prepared import Moment, PreparedOffer
+from terminal.offers.limits import Usage
+from terminal.offers.model import DayKind, OpenWindow, Weekday, When
+from terminal.offers.opening import DayFault, Moment, OfferDay, day_faults, last_day_since, next_opening
+from terminal.offers.prepared import PreparedOffer
 from terminal.offers.pricing import amount_fen
+from terminal.offers.proofs import NumberProof, Proof, SeenProof, VoucherProof
 from terminal.offers.refusal import Refusal, RefusalCode, joined
 from terminal.offers.sale import Place, Sale, SaleLine
 from terminal.offers.values import AMOUNT_FEN_MAX
+from terminal.offers.voucher import spelt, well_formed
 
 SALE_LINES_MAX = 50  # of one bill; the longest a counter types by hand
 QUANTITY_MAX = 999  # of one line
 ANSWER_CHARS_MAX = 64  # of a typed answer or document number
 _VOUCHER_CODE = re.compile(r"[A-Z0-9]([A-Z0-9-]{2,22})[A-Z0-9]")
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CARD_NUMBER = re.compile(r"\d{13,19}")  # ISO/IEC 7812-1 lengths in use
 
 CLASS_WORDS: Mapping[MemberClass, Words] = {
@@ -45,7 +49,11 @@ WEEKDAY_WORDS: Mapping[Weekday, Words] = {
     Weekday.SAT: Words("周六", "Sat"),
     Weekday.SUN: Words("周日", "Sun"),
 }
-_WEEKDAYS = tuple(Weekday)
+DAY_KIND_WORDS: Mapping[DayKind, Words] = {
+    DayKind.WORKDAY: Words("工作日（含调休上班日）", "workdays (make-up workdays too)"),
+    DayKind.DAY_OFF: Words("休息日", "days off"),
+    DayKind.PUBLIC_HOLIDAY: Words("法定节假日", "public holidays"),
+}
 
 
 def who_refusals(prepared: PreparedOffer, member: Member) -> Iterator[Refusal]:
@@ -61,42 +69,95 @@ def who_refusals(prepared: PreparedOffer, member: Member) -> Iterator[Refusal]:
         yield Refusal(RefusalCode.GENUINE_CHIP_REQUIRED)
 
 
-def where_refusals(prepared: PreparedOffer, place: Place, moment: Moment) -> Iterator[Refusal]:
-    """A place the offer names, of a merchant whose agreement is valid today."""
+def where_refusals(prepared: PreparedOffer, place: Place, day: date) -> Iterator[Refusal]:
+    """A place the offer names, of a merchant whose agreement is valid on the day."""
     merchant = prepared.merchants.get(place.merchant)
     if not prepared.holds_at(place):
         yield Refusal(RefusalCode.WRONG_STORE, {"offer": prepared.offer.id}, {"name": prepared.offer.name.words})
-    if merchant and not merchant.agreement.first_day <= moment.day <= merchant.agreement.last_day:
-        first, last = merchant.agreement.first_day.isoformat(), merchant.agreement.last_day.isoformat()
-        yield Refusal(RefusalCode.NO_AGREEMENT, {"first_day": first, "last_day": last})
+    if merchant and not merchant.agreement.valid_on(day):
+        first, end = merchant.agreement.first_day.isoformat(), merchant.agreement.ends()
+        last = Words("", "") if end is None else Words(f" 至 {end}", f" to {end}")
+        numbers = {"first_day": first} | ({"last_day": end.isoformat()} if end else {})
+        yield Refusal(RefusalCode.NO_AGREEMENT, numbers, {"last": last})
 
 
-def when_refusals(prepared: PreparedOffer, moment: Moment) -> Iterator[Refusal]:
-    """Between the first and the last day, both included; inside a window; not on a blackout day."""
+def when_refusals(prepared: PreparedOffer, place: Place, moment: Moment, day: OfferDay) -> Iterator[Refusal]:
+    """Dates, kinds of day and hours; each reason says when it would be possible, if it ever is."""
     when = prepared.offer.when
-    if when.first_day and moment.day < when.first_day:
-        yield Refusal(RefusalCode.NOT_STARTED, {"first_day": when.first_day.isoformat()})
-    if when.last_day and moment.day > when.last_day:
-        yield Refusal(RefusalCode.ENDED, {"last_day": when.last_day.isoformat()})
-    if moment.day in when.blackout:
-        yield Refusal(RefusalCode.BLACKOUT, {"day": moment.day.isoformat()})
-    if when.windows and not any(_open(window, moment) for window in when.windows):
+    faults = list(day_faults(when, day.day))
+    if day.open and not faults:
+        return
+    merchant = prepared.merchants.get(place.merchant)
+    opening = next_opening(when, merchant.agreement if merchant else None, moment)
+    coming: dict[str, int | str] = {} if opening is None else {"next_day": opening.day.isoformat()}
+    if opening and opening.time:
+        coming["next_time"] = f"{opening.time:%H:%M}"
+    for fault in faults:
+        yield _day_refusal(fault, when, day.day, coming)
+    if not day.open:
         hours = joined([_hours(window) for window in when.windows])
         now = moment.time.strftime("%H:%M")
-        yield Refusal(RefusalCode.OUTSIDE_HOURS, {"now": now, "opens": hours.en}, {"hours": hours})
+        yield Refusal(RefusalCode.OUTSIDE_HOURS, {"now": now, "opens": hours.en, **coming}, {"hours": hours})
 
 
-def _open(window: OpenWindow, moment: Moment) -> bool:
-    today = _WEEKDAYS[moment.day.weekday()]
-    return (not window.weekdays or today in window.weekdays) and window.start <= moment.time < window.end
+def _day_refusal(fault: DayFault, when: When, day: date, coming: Mapping[str, int | str]) -> Refusal:
+    match fault:
+        case DayFault.NOT_STARTED:
+            return Refusal(RefusalCode.NOT_STARTED, {"first_day": f"{when.first_day}", **coming})
+        case DayFault.ENDED:
+            return Refusal(RefusalCode.ENDED, {"last_day": f"{when.last_day}", **coming})
+        case DayFault.BLACKOUT:
+            return Refusal(RefusalCode.BLACKOUT, {"day": day.isoformat(), **coming})
+        case DayFault.CALENDAR_UNKNOWN:
+            return Refusal(RefusalCode.CALENDAR_UNKNOWN, {"year": day.year, **coming})
+        case DayFault.WRONG_KIND:
+            kinds = joined([DAY_KIND_WORDS[kind] for kind in when.days])
+            numbers = {"day": day.isoformat(), "wanted": ",".join(when.days), **coming}
+            return Refusal(RefusalCode.WRONG_DAY, numbers, {"kinds": kinds})
+
+
+def since_refusals(prepared: PreparedOffer, member: Member, usage: Usage, day: date) -> Iterator[Refusal]:
+    """A window that begins with the member: from the card's issue, or from an earlier redemption."""
+    since = prepared.offer.when.since
+    if since is None:
+        return
+    words = {"name": prepared.offer.name.words}
+    if since.offer is None:
+        anchor = member.issued
+        if anchor is None:
+            yield Refusal(RefusalCode.ISSUE_DATE_UNKNOWN)
+    else:
+        anchor = usage.last_redeemed(since.offer, member.person)
+        if anchor is None:
+            first = prepared.names.get(since.offer, Words(since.offer, since.offer))
+            yield Refusal(RefusalCode.NEEDS_FIRST, {"offer": since.offer}, {"first": first})
+    if anchor is None:
+        return
+    last_day = last_day_since(since, anchor)
+    if day < anchor:
+        yield Refusal(RefusalCode.NOT_STARTED, {"first_day": anchor.isoformat(), "next_day": anchor.isoformat()})
+    elif day > last_day:
+        numbers = {"first_day": anchor.isoformat(), "last_day": last_day.isoformat()}
+        yield Refusal(RefusalCode.PERIOD_OVER, numbers, words)
 
 
 def _hours(window: OpenWindow) -> Words:
-    span = f"{window.start:%H:%M}-{window.end:%H:%M}"
+    end = window.end or time.min
+    span = f"{window.start:%H:%M}-{'24:00' if end == time.min else f'{end:%H:%M}'}"
+    tail = Words("（次日）", " (next morning)") if window.over_midnight else Words("", "")
     if not window.weekdays:
-        return Words(f"每天 {span}", f"daily {span}")
+        return Words(f"每天 {span}{tail.zh}", f"daily {span}{tail.en}")
     days = joined([WEEKDAY_WORDS[day] for day in window.weekdays])
-    return Words(f"{days.zh} {span}", f"{days.en} {span}")
+    return Words(f"{days.zh} {span}{tail.zh}", f"{days.en} {span}{tail.en}")
+
+
+def spend_refusals(prepared: PreparedOffer, lines: tuple[SaleLine, ...]) -> Iterator[Refusal]:
+    """The bill at list price reaches what the offer asks for."""
+    least = prepared.offer.what.min_spend_fen
+    total = sum(line.quantity * line.list_fen for line in lines)
+    if least is not None and total < least:
+        numbers = {"min_fen": least, "have_fen": total, "missing_fen": least - total}
+        yield Refusal(RefusalCode.BELOW_MINIMUM, numbers)
 
 
 def bound_refusals(lines: tuple[SaleLine, ...]) -> list[Refusal]:
@@ -143,11 +204,25 @@ def _answer_refusal(prepared: PreparedOffer, name: str, answer: str, number: int
             return Refusal(RefusalCode.EXCLUDED, numbers | {"value": answer, "allowed": ",".join(allowed)}, words)
         case MoneyAttribute():
             valid = amount_fen(answer) is not None
+        case NumberAttribute(min=least, max=most):
+            valid = _WHOLE_NUMBER.fullmatch(answer) is not None and least <= int(answer) <= most
+        case DateAttribute():
+            valid = _is_day(answer)
         case TextAttribute():
             valid = _readable(answer) and not looks_like_card_number(answer)
         case _:
             assert_never(attribute)
     return None if valid else Refusal(RefusalCode.ATTRIBUTE_INVALID, numbers, words)
+
+
+def _is_day(answer: str) -> bool:
+    if not _DAY.fullmatch(answer):
+        return False
+    try:
+        date.fromisoformat(answer)
+    except ValueError:
+        return False
+    return True
 
 
 def _readable(text: str) -> bool:
@@ -159,7 +234,7 @@ def looks_like_card_number(text: str) -> bool:
     return _CARD_NUMBER.search(re.sub(r"[\s-]", "", text)) is not None
 
 
-def proof_refusals(prepared: PreparedOffer, sale: Sale, moment: Moment) -> Iterator[Refusal]:
+def proof_refusals(prepared: PreparedOffer, sale: Sale, member: Member, usage: Usage, day: date) -> Iterator[Refusal]:
     """Every proof that must be brought was, and is what it should be."""
     for proof in prepared.offer.proof:
         numbers = {"proof": proof.name}
@@ -172,10 +247,37 @@ def proof_refusals(prepared: PreparedOffer, sale: Sale, moment: Moment) -> Itera
             if not _readable(str(value)):
                 yield Refusal(RefusalCode.PROOF_INVALID, numbers, words)
         elif isinstance(proof, VoucherProof):
-            if voucher_code(prepared, sale) is None:
-                yield Refusal(RefusalCode.VOUCHER_UNKNOWN, numbers, words)
-            if proof.last_day and moment.day > proof.last_day:
-                yield Refusal(RefusalCode.VOUCHER_EXPIRED, numbers | {"last_day": proof.last_day.isoformat()}, words)
+            yield from _voucher_refusals(prepared, sale, member, usage, day)
+
+
+def _voucher_refusals(
+    prepared: PreparedOffer, sale: Sale, member: Member, usage: Usage, day: date
+) -> Iterator[Refusal]:
+    proof = prepared.voucher
+    assert proof is not None, "asked only for the offer's voucher"
+    numbers: dict[str, int | str] = {"proof": proof.name}
+    words = {"label": proof.label.words}
+    last_days = [proof.last_day] if proof.last_day else []
+    code = voucher_code(prepared, sale)
+    if code is None:
+        yield Refusal(RefusalCode.VOUCHER_UNKNOWN, numbers, words)
+    elif proof.registered and not usage.vouchers_known:
+        numbers |= {"offer": prepared.offer.id}
+        yield Refusal(RefusalCode.NEEDS_HQ, numbers, {"name": prepared.offer.name.words})
+    elif proof.registered:
+        record = usage.voucher(code)
+        if record is None or record.revoked:
+            yield Refusal(RefusalCode.VOUCHER_UNKNOWN, numbers, words)
+        else:
+            if record.offer != prepared.offer.id:
+                yield Refusal(RefusalCode.VOUCHER_OTHER_OFFER, numbers | {"offer": record.offer}, words)
+            if record.holder not in (None, member.person, member.token):
+                yield Refusal(RefusalCode.VOUCHER_OTHER_CARD, numbers, words)
+            if record.merchants and sale.place.merchant not in record.merchants:
+                yield Refusal(RefusalCode.VOUCHER_OTHER_MERCHANT, numbers, words)
+            last_days += [record.last_day] if record.last_day else []
+    if last_days and day > min(last_days):
+        yield Refusal(RefusalCode.VOUCHER_EXPIRED, numbers | {"last_day": min(last_days).isoformat()}, words)
 
 
 def brought(proof: Proof, value: str | bool) -> bool:
@@ -192,5 +294,8 @@ def voucher_code(prepared: PreparedOffer, sale: Sale) -> str | None:
     typed = sale.proofs.get(prepared.voucher.name)
     if not isinstance(typed, str):
         return None
+    if prepared.voucher.registered:
+        code = spelt(typed)
+        return code if well_formed(code) else None
     code = re.sub(r"\s", "", typed).upper()
     return code if _VOUCHER_CODE.fullmatch(code) and not looks_like_card_number(code) else None

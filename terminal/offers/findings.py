@@ -89,7 +89,10 @@ _PROBLEMS: Mapping[str, Words] = {
     "mapping_type": Words("应为一组键值 { }", "must be a table { }"),
     "dict_type": Words("应为一组键值 { }", "must be a table { }"),
     "zone_unknown": Words("没有这个时区；北京用 Asia/Shanghai", "is no known time zone; Beijing's is Asia/Shanghai"),
-    "window_backwards": Words("开始时刻应早于结束时刻（同一天）", "must start before it ends, on the same day"),
+    "window_empty": Words("开始和结束是同一时刻，永远不开放", "ends when it starts: it would never be open"),
+    "steps_unordered": Words("每一档的起点应高于前一档", "each step must begin above the one before it"),
+    "since_length": Words("months 和 days 应写且只写一个", "needs either months or days, and not both"),
+    "since_offer": Words("redeemed 要写 offer，其他不写", "names an offer with the event redeemed, and only then"),
     "json_invalid": Words("不是完整的 JSON:{error}", "is not valid JSON: {error}"),
 }
 _OTHER = Words("不合规定：{message}", "is not accepted: {message}")

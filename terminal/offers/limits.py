@@ -10,9 +10,12 @@ from typing import Protocol
 
 from config.errors import Words
 from terminal.membership.standing import Member
-from terminal.offers.model import Category, Count, Limit, Offer, Offline, Scope, Window
+from terminal.offers.catalogue import Category
+from terminal.offers.counts import Count, Limit, Offline, Scope, Window
+from terminal.offers.model import Offer
 from terminal.offers.refusal import Refusal, RefusalCode, joined, yuan
 from terminal.offers.sale import Place
+from terminal.offers.voucher import VoucherRecord
 
 GRANTED_ONLY = frozenset({Offline.LEASE, Offline.REFUSE})  # what a terminal may use only out of a grant
 
@@ -51,6 +54,19 @@ class Usage(Protocol):
         """What headquarters granted this terminal in all of a limit; None when it granted nothing."""
         ...
 
+    def last_redeemed(self, offer: str, person: str) -> date | None:
+        """The business day of this person's latest redemption of an offer that is neither cancelled nor wholly void."""
+        ...
+
+    @property
+    def vouchers_known(self) -> bool:
+        """Whether this terminal has headquarters' register of vouchers."""
+        ...
+
+    def voucher(self, code: str) -> VoucherRecord | None:
+        """The voucher of this code, in its one spelling; None when the register holds none."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class LimitClaim:
@@ -82,9 +98,12 @@ class Room:
 def scope_values(
     offer: Offer, member: Member, place: Place, voucher: str | None, showing: str | None
 ) -> dict[Scope, str]:
-    """What each scope means in this sale; a scope that is not known yet, or empty, is left out."""
+    """What each scope means in this sale; a scope that is not known yet, or empty, is left out.
+
+    A card's counter hangs on its person: a member has one card, and a replaced one carries its usage along (DOMAIN).
+    """
     values = {
-        Scope.CARD: member.token,
+        Scope.CARD: member.person,
         Scope.PERSON: member.person,
         Scope.VOUCHER: voucher,
         Scope.SHOWING: showing,
@@ -102,11 +121,12 @@ def usage_key(offer: Offer, limit: Limit, values: Mapping[Scope, str], day: date
 
     Values are percent-encoded, so that nothing a cashier types can pass for another counter.
     """
-    scopes = (f"{scope}={_encoded(values[scope])}" for scope in sorted(limit.per))
+    scopes = (f"{scope}={encoded(values[scope])}" for scope in sorted(limit.per))
     return "|".join((offer.id, limit.id, *scopes, f"{limit.window}={window_start(offer, limit.window, day)}"))
 
 
-def _encoded(value: str) -> str:
+def encoded(value: str) -> str:
+    """A scope's value as it stands in a key."""
     return urllib.parse.quote(value, safe=":/", errors="surrogatepass")  # half a character must not raise either
 
 

@@ -5,20 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from config.errors import Words
+from terminal.offers.catalogue import ChoiceAttribute, MoneyAttribute, TextAttribute
+from terminal.offers.counts import Scope
 from terminal.offers.findings import FINDINGS_MAX, Finding, Location, nearest
-from terminal.offers.model import (
-    Book,
-    ChoiceAttribute,
-    FixedUnit,
-    FlatUpTo,
-    LowestListed,
-    MoneyAttribute,
-    Offer,
-    Scope,
-    TextAttribute,
-    VoucherProof,
-)
+from terminal.offers.model import Book, Offer
 from terminal.offers.prepared import SHOWING_ATTRIBUTE, allowed_answers
+from terminal.offers.prices import ByCategory, FixedUnit, FlatUpTo, LowestListed
+from terminal.offers.proofs import VoucherProof
 
 
 def lint(book: Book) -> tuple[Finding, ...]:
@@ -100,7 +93,8 @@ def _agreements(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
     named = {*offer.where.merchants, *(site.partition("/")[0] for site in offer.where.sites)}
     for merchant in book.merchants:
         agreement = merchant.agreement
-        ended = offer.when.first_day and agreement.last_day < offer.when.first_day
+        end = agreement.ends()
+        ended = offer.when.first_day and end is not None and end < offer.when.first_day
         coming = offer.when.last_day and agreement.first_day > offer.when.last_day
         if merchant.id in named and (ended or coming):
             yield _warning(
@@ -121,6 +115,11 @@ def _price(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
             yield from _unknown(price.attribute, book.attributes, (*place, "attribute"), "属性", "attribute")
         elif not isinstance(attribute, MoneyAttribute):
             yield _error((*place, "attribute"), "应为 money 属性", "must be an attribute of kind money")
+    if isinstance(price, ByCategory):
+        for name in sorted(price.rates.keys() - set(offer.what.categories)):
+            yield from _unknown(name, offer.what.categories, (*place, "rates"), "类别", "category of this offer")
+        for name in sorted(set(offer.what.categories) - price.rates.keys()):
+            yield _error((*place, "rates"), f"缺少类别 {name} 的价格", f"has no rate for {name}")
     if isinstance(price, FixedUnit):
         listed = [book.categories[name].list_fen for name in offer.what.categories if name in book.categories]
         known = [fen for fen in listed if fen is not None]
@@ -156,6 +155,18 @@ def _proofs(_book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
             yield from _unknown(fee.unless_proof, names, (*here, "fees", index, "unless_proof"), "证明", "proof")
 
 
+def _earlier_offers(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
+    known = {other.id for other in book.offers}
+    since, takes = offer.when.since, offer.takes
+    if since and since.offer:
+        yield from _unknown(since.offer, known, (*here, "when", "since", "offer"), "优惠", "offer")
+    if takes:
+        yield from _unknown(takes.offer, known, (*here, "takes", "offer"), "优惠", "offer")
+        pack = book.offer(takes.offer)
+        if pack is not None and pack.opens is None:
+            yield _error((*here, "takes", "offer"), f"{takes.offer} 不含次数", f"{takes.offer} opens no visits")
+
+
 _RULES: tuple[Callable[[Book, Offer, Location], Iterator[Finding]], ...] = (
     _where,
     _what,
@@ -164,4 +175,5 @@ _RULES: tuple[Callable[[Book, Offer, Location], Iterator[Finding]], ...] = (
     _price,
     _limits,
     _proofs,
+    _earlier_offers,
 )

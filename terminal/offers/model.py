@@ -7,6 +7,7 @@ Money is integer fen. Days are calendar days of the book's zone, both ends inclu
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import time
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -14,26 +15,17 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from terminal.membership.standing import MemberClass
-from terminal.offers.values import (
-    BasisPoints,
-    Day,
-    Fen,
-    Id,
-    Part,
-    SiteReference,
-    Text,
-    TimeOfDay,
-    Wording,
-    Zone,
-)
+from terminal.offers.catalogue import OPTIONS_MAX, SITES_MAX, Attribute, Category, Merchant
+from terminal.offers.counts import Limit, Opens, Takes
+from terminal.offers.prices import Fee, Price
+from terminal.offers.proofs import Proof
+from terminal.offers.values import Day, Fen, Id, Part, SiteReference, Text, TimeOfDay, Wording, Zone
 
-LIMIT_MAX = 1_000_000_000_000  # a budget of ten thousand million yuan, in fen
 OFFERS_MAX = 1_000  # a book of 500 is the largest planned
 MERCHANTS_MAX = 5_000
-SITES_MAX = 500  # of one merchant, and named by one offer
 PARTS_MAX = 16  # limits, proofs, fees, categories or windows of one offer
 BLACKOUT_DAYS_MAX = 366
-OPTIONS_MAX = 50  # answers to one question on the cashier's form
+RELATIVE_MAX = 3_660  # days or months of a relative window
 
 # Who, where, what, when ---------------------------------------------------------------------------------------------
 
@@ -64,6 +56,7 @@ class What(Part):
     categories: Annotated[tuple[Id, ...], Field(min_length=1, max_length=PARTS_MAX)]
     any: AnswerSets = Field(default_factory=dict)
     none: AnswerSets = Field(default_factory=dict)
+    min_spend_fen: Fen | None = None  # of the whole bill, at list price
 
 
 class Weekday(StrEnum):
@@ -78,178 +71,65 @@ class Weekday(StrEnum):
     SUN = "sun"
 
 
+class DayKind(StrEnum):
+    """Days as China's State Council orders them each year, with its make-up workdays."""
+
+    WORKDAY = "workday"  # a day on which people work, some Saturdays and Sundays among them
+    DAY_OFF = "day-off"  # any other day
+    PUBLIC_HOLIDAY = "public-holiday"  # a day off because of a named holiday
+
+
 class OpenWindow(Part):
-    """Hours [start, end) of the days of the week named, or of every day."""
+    """Hours [start, end) of the weekdays named, or of every day; an end at or before the start is on the next morning.
+
+    Without `start` from midnight, without `end` until midnight. The hours after midnight belong to the day they began.
+    """
 
     weekdays: Annotated[tuple[Weekday, ...], Field(max_length=7)] = ()
-    start: TimeOfDay
-    end: TimeOfDay
+    start: TimeOfDay = time.min
+    end: TimeOfDay | None = None
+
+    @property
+    def over_midnight(self) -> bool:
+        """Whether it ends on the morning after it began."""
+        return self.end is not None and time.min < self.end < self.start
 
     @model_validator(mode="after")
-    def _start_first(self) -> OpenWindow:
-        if self.start >= self.end:
-            raise PydanticCustomError("window_backwards", "a window starts before it ends, on the same day")
+    def _some_time(self) -> OpenWindow:
+        if self.start == self.end:
+            raise PydanticCustomError("window_empty", "a window that ends when it starts is never open")
+        return self
+
+
+class Since(Part):
+    """A window that begins with the member: so many months or days from the card's issue, or from an earlier offer."""
+
+    event: Literal["card-issued", "redeemed"]
+    offer: Id | None = None
+    months: Annotated[int, Field(ge=1, le=RELATIVE_MAX)] | None = None
+    days: Annotated[int, Field(ge=1, le=RELATIVE_MAX)] | None = None
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Since:
+        if (self.months is None) == (self.days is None):
+            raise PydanticCustomError("since_length", "either months or days")
+        if (self.event == "redeemed") != (self.offer is not None):
+            raise PydanticCustomError("since_offer", "an offer belongs to the event redeemed, and only to it")
         return self
 
 
 class When(Part):
-    """First and last day, both included and both optional; windows and blackout days within them."""
+    """First and last day, both included and both optional; kinds of day, windows and blackout days within them."""
 
     first_day: Day | None = None
     last_day: Day | None = None
+    days: Annotated[tuple[DayKind, ...], Field(max_length=len(DayKind))] = ()
     windows: Annotated[tuple[OpenWindow, ...], Field(max_length=PARTS_MAX)] = ()
     blackout: Annotated[tuple[Day, ...], Field(max_length=BLACKOUT_DAYS_MAX)] = ()
+    since: Since | None = None
 
 
-# How much -----------------------------------------------------------------------------------------------------------
-
-
-class FixedUnit(Part):
-    """Every unit at one price."""
-
-    kind: Literal["fixed_unit"]
-    unit_fen: Fen
-
-
-class FlatUpTo(Part):
-    """The whole bill for `pay_fen` as far as it is worth up to `covers_fen`; what exceeds it at list price."""
-
-    kind: Literal["flat_up_to"]
-    pay_fen: Fen
-    covers_fen: Fen
-
-
-class PayPercent(Part):
-    """The member pays this part of each line, rounded half up to the fen."""
-
-    kind: Literal["pay_percent"]
-    pay_bp: BasisPoints
-
-
-class Free(Part):
-    """Nothing to pay."""
-
-    kind: Literal["free"]
-
-
-class LowestListed(Part):
-    """The lowest price listed for the same thing (a film's showing), which the cashier reads off and types."""
-
-    kind: Literal["lowest_listed"]
-    attribute: Id
-
-
-Price = Annotated[FixedUnit | FlatUpTo | PayPercent | Free | LowestListed, Field(discriminator="kind")]
-
-
-class Fee(Part):
-    """Charged once per sale on top of the price, unless a named proof was brought."""
-
-    id: Id
-    name: Wording
-    amount_fen: Fen
-    unless_proof: Id | None = None
-
-
-# How often and how many in total ------------------------------------------------------------------------------------
-
-
-class Count(StrEnum):
-    """What a limit counts."""
-
-    UNITS = "units"
-    USES = "uses"  # one per sale (per showing when the limit is per showing)
-    FEN = "fen"  # what the member saves: the campaign's money
-
-
-class Scope(StrEnum):
-    """What shares one counter; a limit's set of scopes is its key."""
-
-    CARD = "card"
-    PERSON = "person"
-    VOUCHER = "voucher"
-    SHOWING = "showing"
-    SITE = "site"
-    MERCHANT = "merchant"
-    TERMINAL = "terminal"
-    CAMPAIGN = "campaign"  # everyone, citywide
-    SALE = "sale"  # this one bill: nothing to remember
-
-
-class Window(StrEnum):
-    """How long a counter runs before it starts again at nothing."""
-
-    SALE = "sale"
-    DAY = "day"
-    WEEK = "week"  # from Monday
-    MONTH = "month"
-    YEAR = "year"
-    CAMPAIGN = "campaign"  # as long as the offer's `campaign` keeps its name
-    EVER = "ever"
-
-
-class Offline(StrEnum):
-    """What holds while headquarters is away (DESIGN, "Rules live once")."""
-
-    LOCAL = "local"  # this terminal's own count decides
-    LEASE = "lease"  # only from the slice that headquarters granted this terminal
-    FLAG = "flag"  # go on by the own count; headquarters flags an excess
-    REFUSE = "refuse"  # only with a grant from headquarters
-
-
-class Limit(Part):
-    """At most `max` of `count` per `per` and `window`. Its `id` stays the same when a revision changes the number."""
-
-    id: Id
-    max: Annotated[int, Field(ge=1, le=LIMIT_MAX)]
-    count: Count
-    per: Annotated[tuple[Scope, ...], Field(min_length=1, max_length=len(Scope))]
-    window: Window
-    offline: Offline
-
-    @property
-    def momentary(self) -> bool:
-        """Whether it concerns one bill only, so that nothing has to be remembered."""
-        return self.window is Window.SALE or Scope.SALE in self.per
-
-    @property
-    def personal(self) -> bool:
-        """Whether it hangs on this card, person or voucher, and not on a pool that others empty."""
-        return not {Scope.CARD, Scope.PERSON, Scope.VOUCHER}.isdisjoint(self.per)
-
-
-# What proof, how it combines ----------------------------------------------------------------------------------------
-
-
-class SeenProof(Part):
-    """Shown to the cashier; that it was seen is all that is kept."""
-
-    kind: Literal["seen"]
-    name: Id
-    label: Wording
-    optional: bool = False
-
-
-class NumberProof(Part):
-    """A document whose number the cashier types; only a keyed hash of it is kept (a plain one can be guessed)."""
-
-    kind: Literal["number"]
-    name: Id
-    label: Wording
-    optional: bool = False
-
-
-class VoucherProof(Part):
-    """A voucher with a code; void after its last day."""
-
-    kind: Literal["voucher"]
-    name: Id
-    label: Wording
-    last_day: Day | None = None
-    optional: Literal[False] = False
-
-
-Proof = Annotated[SeenProof | NumberProof | VoucherProof, Field(discriminator="kind")]
+# How it combines -----------------------------------------------------------------------------------------------------
 
 
 class Combines(Part):
@@ -269,8 +149,11 @@ class Offer(Part):
     what: What
     when: When = Field(default_factory=When)
     price: Price
+    saving_max_fen: Annotated[Fen, Field(ge=1)] | None = None  # per sale; what would be more is paid
     fees: Annotated[tuple[Fee, ...], Field(max_length=PARTS_MAX)] = ()
     limits: Annotated[tuple[Limit, ...], Field(max_length=PARTS_MAX)] = ()
+    opens: Opens | None = None
+    takes: Takes | None = None
     proof: Annotated[tuple[Proof, ...], Field(max_length=PARTS_MAX)] = ()
     combines: Combines = Field(default_factory=Combines)
 
@@ -280,63 +163,7 @@ class Offer(Part):
         return self.combines.group or self.what.categories[0]
 
 
-# The book around the offers -----------------------------------------------------------------------------------------
-
-
-class Category(Part):
-    """Something that is sold: its name, what one is called, and its list price where everyone charges the same."""
-
-    name: Wording
-    unit: Wording
-    list_fen: Fen | None = None
-
-
-class ChoiceAttribute(Part):
-    """A question with a closed list of answers."""
-
-    kind: Literal["choice"]
-    label: Wording
-    options: Annotated[Mapping[Id, Wording], Field(min_length=1, max_length=OPTIONS_MAX)]
-
-
-class TextAttribute(Part):
-    """A question with a free answer (a showing's number)."""
-
-    kind: Literal["text"]
-    label: Wording
-
-
-class MoneyAttribute(Part):
-    """A question for an amount, answered in fen."""
-
-    kind: Literal["money"]
-    label: Wording
-
-
-Attribute = Annotated[ChoiceAttribute | TextAttribute | MoneyAttribute, Field(discriminator="kind")]
-
-
-class Site(Part):
-    """One shop of a merchant."""
-
-    id: Id
-    name: Wording
-
-
-class Agreement(Part):
-    """The merchant's agreement with the centre, valid on both days named; without one no offer holds."""
-
-    first_day: Day
-    last_day: Day
-
-
-class Merchant(Part):
-    """A partner merchant with its sites and its agreement."""
-
-    id: Id
-    name: Wording
-    agreement: Agreement
-    sites: Annotated[tuple[Site, ...], Field(min_length=1, max_length=SITES_MAX)]
+# The book -------------------------------------------------------------------------------------------------------------
 
 
 class Book(Part):

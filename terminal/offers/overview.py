@@ -10,15 +10,26 @@ from typing import Any, Literal
 from config.errors import Words
 from terminal.membership.standing import Member
 from terminal.offers.book import LoadedBook
-from terminal.offers.conditions import ANSWER_CHARS_MAX, QUANTITY_MAX, when_refusals, where_refusals, who_refusals
+from terminal.offers.catalogue import ChoiceAttribute, DateAttribute, NumberAttribute, TextAttribute
+from terminal.offers.conditions import (
+    ANSWER_CHARS_MAX,
+    QUANTITY_MAX,
+    since_refusals,
+    when_refusals,
+    where_refusals,
+    who_refusals,
+)
+from terminal.offers.counts import Count, Scope
 from terminal.offers.limits import Room, Usage, best_remaining, claim_on, room_of, scope_values
-from terminal.offers.model import ChoiceAttribute, Count, Proof, Scope, SeenProof, TextAttribute
-from terminal.offers.prepared import PreparedOffer, moment_of
+from terminal.offers.opening import moment_of, offer_day
+from terminal.offers.prepared import PreparedOffer
+from terminal.offers.proofs import Proof, SeenProof, VoucherProof
 from terminal.offers.refusal import Refusal
 from terminal.offers.sale import Place
 from terminal.offers.values import AMOUNT_FEN_MAX
+from terminal.offers.visits import visit_claims, visits_left
 
-Kind = Literal["integer", "money", "choice", "text", "confirm"]
+Kind = Literal["integer", "money", "choice", "text", "date", "confirm"]
 Part = Literal["line", "attributes", "proofs"]
 
 CATEGORY_LABEL = Words("项目", "item")
@@ -42,6 +53,7 @@ class Ask:
     maximum: int | None = None
     default: int | None = None
     options: tuple[tuple[str, Words], ...] = ()
+    scanned: bool = False  # may come from a scanner that types for the cashier
 
     def as_dict(self) -> dict[str, Any]:
         """The field as JSON-able values; what does not apply is left out."""
@@ -54,6 +66,8 @@ class Ask:
             "required": self.required,
             **{name: number for name, number in numbers.items() if number is not None},
         }
+        if self.scanned:
+            answer["scanned"] = True
         if self.options:
             answer["options"] = [{"value": value, "label": {"zh": w.zh, "en": w.en}} for value, w in self.options]
         return answer
@@ -85,16 +99,19 @@ def overview(place: Place, member: Member, book: LoadedBook, usage: Usage, now: 
         if not prepared.holds_at(place):
             continue
         offer = prepared.offer
+        day = offer_day(offer.when, moment)
         values = scope_values(offer, member, place, None, None)
-        standing = [room_of(offer, limit, values, usage, moment.day) for limit in offer.limits]
+        standing = [room_of(offer, limit, values, usage, day.day) for limit in offer.limits]
         rooms = [room for room in standing if room is not None]  # a voucher's own limit shows when the voucher is typed
         category = next(iter(prepared.categories.values()))
-        claims = [claim_on(offer, room, 1, category, moment.day) for room in rooms]
+        claims = [claim_on(offer, room, 1, category, day.day) for room in rooms]
         refusals = (
             *who_refusals(prepared, member),
-            *where_refusals(prepared, place, moment),
-            *when_refusals(prepared, moment),
+            *where_refusals(prepared, place, day.day),
+            *when_refusals(prepared, place, moment, day),
+            *since_refusals(prepared, member, usage, day.day),
             *(claim for claim in claims if isinstance(claim, Refusal)),
+            *(claim for claim in visit_claims(prepared, member, 1, usage, day.day) if isinstance(claim, Refusal)),
         )
         views.append(
             OfferView(
@@ -104,20 +121,21 @@ def overview(place: Place, member: Member, book: LoadedBook, usage: Usage, now: 
                 categories=tuple(prepared.categories),
                 eligible=not refusals,
                 refusals=refusals,
-                remaining=_remaining(prepared, rooms),
+                remaining=_remaining(prepared, rooms, visits_left(offer, member, usage)),
                 asks=_asks(prepared, rooms),
             )
         )
     return tuple(views)
 
 
-def _remaining(prepared: PreparedOffer, rooms: Sequence[Room]) -> int | None:
+def _remaining(prepared: PreparedOffer, rooms: Sequence[Room], visits: int | None) -> int | None:
     unknown = [
         Room(limit, None, 0, limit.max)  # a voucher or showing not named yet is untouched
         for limit in prepared.offer.limits
         if not {Scope.VOUCHER, Scope.SHOWING}.isdisjoint(limit.per)
     ]
-    return best_remaining([*rooms, *unknown])
+    left = best_remaining([*rooms, *unknown])
+    return left if visits is None else min(visits, visits if left is None else left)
 
 
 def _asks(prepared: PreparedOffer, rooms: Sequence[Room]) -> tuple[Ask, ...]:
@@ -151,10 +169,22 @@ def _attribute_ask(prepared: PreparedOffer, name: str) -> Ask:
         return Ask(name, "attributes", "choice", label, options=options)
     if isinstance(attribute, TextAttribute):
         return Ask(name, "attributes", "text", label, maximum=ANSWER_CHARS_MAX)
+    if isinstance(attribute, NumberAttribute):
+        return Ask(name, "attributes", "integer", label, minimum=attribute.min, maximum=attribute.max)
+    if isinstance(attribute, DateAttribute):
+        return Ask(name, "attributes", "date", label)
     return Ask(name, "attributes", "money", label, minimum=0, maximum=AMOUNT_FEN_MAX)
 
 
 def _proof_ask(proof: Proof) -> Ask:
     if isinstance(proof, SeenProof):
         return Ask(proof.name, "proofs", "confirm", proof.label.words, required=not proof.optional)
-    return Ask(proof.name, "proofs", "text", proof.label.words, required=not proof.optional, maximum=ANSWER_CHARS_MAX)
+    return Ask(
+        proof.name,
+        "proofs",
+        "text",
+        proof.label.words,
+        required=not proof.optional,
+        maximum=ANSWER_CHARS_MAX,
+        scanned=isinstance(proof, VoucherProof),
+    )

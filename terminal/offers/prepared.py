@@ -4,31 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time
-from zoneinfo import ZoneInfo
 
-from terminal.offers.model import (
-    Attribute,
-    Book,
-    Category,
-    ChoiceAttribute,
-    LowestListed,
-    Merchant,
-    Offer,
-    Scope,
-    VoucherProof,
-)
+from config.errors import Words
+from terminal.offers.catalogue import Attribute, Category, ChoiceAttribute, Merchant
+from terminal.offers.counts import Scope
+from terminal.offers.model import Book, Offer
+from terminal.offers.prices import LowestListed
+from terminal.offers.proofs import VoucherProof
 from terminal.offers.sale import Place
 
 SHOWING_ATTRIBUTE = "showing"  # the answer that a limit per showing hangs on
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A moment on the book's own calendar and clock."""
-
-    day: date
-    time: time
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +29,8 @@ class PreparedOffer:
     attributes: Mapping[str, Attribute]  # those that a line of this offer must answer, in the order asked
     allowed: Mapping[str, frozenset[str]]  # by attribute: the answers that pass
     voucher: VoucherProof | None
+    names: Mapping[str, Words]  # of all offers of the book, by id
+    anchors: bool  # another offer's window begins with a redemption of this one, so its days are counted
 
     def holds_at(self, place: Place) -> bool:
         """Whether the offer names this place, agreement aside."""
@@ -60,10 +47,14 @@ class PreparedOffer:
 def prepare(book: Book) -> dict[str, PreparedOffer]:
     """All offers of a checked book by id, in the book's order."""
     merchants = {merchant.id: merchant for merchant in book.merchants}
-    return {offer.id: _prepare(offer, book, merchants) for offer in book.offers}
+    names = {offer.id: offer.name.words for offer in book.offers}
+    anchors = {offer.when.since.offer for offer in book.offers if offer.when.since}
+    return {offer.id: _prepare(offer, book, merchants, names, anchors=offer.id in anchors) for offer in book.offers}
 
 
-def _prepare(offer: Offer, book: Book, merchants: Mapping[str, Merchant]) -> PreparedOffer:
+def _prepare(
+    offer: Offer, book: Book, merchants: Mapping[str, Merchant], names: Mapping[str, Words], *, anchors: bool
+) -> PreparedOffer:
     attributes = {name: book.attributes[name] for name in attributes_read(offer)}
     return PreparedOffer(
         offer=offer,
@@ -79,6 +70,8 @@ def _prepare(offer: Offer, book: Book, merchants: Mapping[str, Merchant]) -> Pre
             if isinstance(attribute, ChoiceAttribute)
         },
         voucher=next((proof for proof in offer.proof if isinstance(proof, VoucherProof)), None),
+        names=names,
+        anchors=anchors,
     )
 
 
@@ -96,15 +89,3 @@ def allowed_answers(offer: Offer, name: str, attribute: ChoiceAttribute) -> froz
     """The options of a choice that the offer lets pass."""
     wanted = offer.what.any.get(name, tuple(attribute.options))
     return frozenset(attribute.options) & frozenset(wanted) - frozenset(offer.what.none.get(name, ()))
-
-
-def moment_of(now: datetime, zone: ZoneInfo) -> Moment:
-    """`now` on the book's calendar. A moment without a zone is read as the book's own.
-
-    At the two ends of the calendar, where a zone cannot be applied, the moment is taken as it stands.
-    """
-    try:
-        there = now.astimezone(zone) if now.tzinfo else now
-    except OverflowError:
-        there = now
-    return Moment(there.date(), there.time())

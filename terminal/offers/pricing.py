@@ -7,10 +7,21 @@ lines by largest remainder, so that the parts are the whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from terminal.offers.model import FixedUnit, FlatUpTo, Free, LowestListed, PayPercent, Price
+from terminal.offers.prices import (
+    ByCategory,
+    FixedUnit,
+    FlatUpTo,
+    Free,
+    LowestListed,
+    NthFree,
+    PayPercent,
+    Price,
+    Rate,
+    Tiers,
+)
 from terminal.offers.sale import SaleLine
 from terminal.offers.values import AMOUNT_FEN_MAX
 
@@ -34,23 +45,95 @@ def amount_fen(text: str) -> int | None:
     return int(text)
 
 
-def price_lines(price: Price, lines: Sequence[SaleLine]) -> tuple[PricedLine, ...] | None:
+@dataclass(frozen=True, slots=True)
+class Basket:
+    """What a price looks at: the lines, and how many units the person had bought before (for stamps)."""
+
+    lines: Sequence[SaleLine]
+    stamped: int = 0
+
+
+def price_lines(price: Price, basket: Basket) -> tuple[PricedLine, ...] | None:
     """Every line priced, in order; None when an answer that the price needs is missing or unreadable."""
+    lines = basket.lines
     match price:
-        case FixedUnit(unit_fen=unit):
-            return tuple(_per_unit(line, unit, price.kind) for line in lines)
-        case PayPercent(pay_bp=pay_bp):
-            return tuple(_percent(line, pay_bp) for line in lines)
-        case Free():
-            return tuple(_per_unit(line, 0, price.kind) for line in lines)
         case LowestListed(attribute=attribute):
             lowest = [amount_fen(line.attributes.get(attribute, "")) for line in lines]
             known = [amount for amount in lowest if amount is not None]
             if len(known) < len(lines):
                 return None
             return tuple(_per_unit(line, unit, price.kind) for line, unit in zip(lines, known, strict=True))
+        case ByCategory(rates=rates):
+            return _by_category(rates, lines)
+        case Tiers():
+            return _tiered(price, lines)
+        case NthFree():
+            return _nth_free(price, basket)
+        case _:
+            return _rated(price, lines)
+
+
+def _rated(rate: Rate, lines: Sequence[SaleLine]) -> tuple[PricedLine, ...]:
+    match rate:
+        case FixedUnit(unit_fen=unit):
+            return tuple(_per_unit(line, unit, rate.kind) for line in lines)
+        case PayPercent(pay_bp=pay_bp):
+            return tuple(_percent(line, pay_bp, rate.kind) for line in lines)
+        case Free():
+            return tuple(_per_unit(line, 0, rate.kind) for line in lines)
         case FlatUpTo():
-            return _flat(price, lines)
+            return _flat(rate, lines)
+
+
+def _by_category(rates: Mapping[str, Rate], lines: Sequence[SaleLine]) -> tuple[PricedLine, ...] | None:
+    """Each category's lines together at that category's rate."""
+    if any(line.category not in rates for line in lines):
+        return None
+    priced: dict[int, PricedLine] = {}
+    for category, rate in rates.items():
+        places = [place for place, line in enumerate(lines) if line.category == category]
+        priced.update(zip(places, _rated(rate, [lines[place] for place in places]), strict=True))
+    return tuple(priced[place] for place in range(len(lines)))
+
+
+def _tiered(price: Tiers, lines: Sequence[SaleLine]) -> tuple[PricedLine, ...]:
+    reached = sum(line.quantity if price.by == "units" else _total(line) for line in lines)
+    steps = [step for step in price.steps if step.from_ <= reached]
+    if not steps:
+        return at_list(lines)
+    return tuple(_percent(line, steps[-1].pay_bp, f"tiers from {steps[-1].from_}") for line in lines)
+
+
+def _nth_free(price: NthFree, basket: Basket) -> tuple[PricedLine, ...]:
+    """Every n-th unit free, the cheapest of this bill: nobody buys a dear thing to have it for nothing."""
+    units = sum(line.quantity for line in basket.lines)
+    before = basket.stamped if price.stamped else 0
+    free = (before + units) // price.every - before // price.every
+    places = sorted(range(len(basket.lines)), key=lambda place: (basket.lines[place].list_fen, place))
+    given = dict.fromkeys(places, 0)
+    for place in places:
+        given[place] = min(free, basket.lines[place].quantity)
+        free -= given[place]
+    return tuple(
+        PricedLine(
+            _total(line),
+            (line.quantity - given[place]) * line.list_fen,
+            f"nth_free: {given[place]} of {line.quantity} free, every {price.every} (had {before})",
+        )
+        for place, line in enumerate(basket.lines)
+    )
+
+
+def capped(priced: Sequence[PricedLine], saving_max_fen: int | None) -> tuple[PricedLine, ...]:
+    """The lines with what they save beyond `saving_max_fen` in all added back, in proportion to each line's saving."""
+    savings = [line.list_fen - line.pay_fen for line in priced]
+    if saving_max_fen is None or sum(savings) <= saving_max_fen:
+        return tuple(priced)
+    back = _split(sum(savings) - saving_max_fen, savings)
+    return tuple(
+        PricedLine(line.list_fen, line.pay_fen + more, f"{line.trace}; {more} back, saving at most {saving_max_fen}")
+        for line, more in zip(priced, back, strict=True)
+    )
 
 
 def at_list(lines: Sequence[SaleLine]) -> tuple[PricedLine, ...]:
@@ -68,10 +151,10 @@ def _per_unit(line: SaleLine, unit_fen: int, kind: str) -> PricedLine:
     return PricedLine(_total(line), pay, f"{kind}: {line.quantity} x {unit} = {pay} of {_total(line)}")
 
 
-def _percent(line: SaleLine, pay_bp: int) -> PricedLine:
+def _percent(line: SaleLine, pay_bp: int, kind: str) -> PricedLine:
     total = _total(line)
     pay = (total * pay_bp + FULL_BP // 2) // FULL_BP
-    return PricedLine(total, pay, f"pay_percent: {pay_bp} bp of {total} = {pay}")
+    return PricedLine(total, pay, f"{kind}: {pay_bp} bp of {total} = {pay}")
 
 
 def _flat(price: FlatUpTo, lines: Sequence[SaleLine]) -> tuple[PricedLine, ...]:

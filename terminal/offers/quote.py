@@ -8,28 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from config.errors import Words
 from terminal.membership.standing import Member
 from terminal.offers.book import LoadedBook
+from terminal.offers.catalogue import Category
 from terminal.offers.conditions import (
     bound_refusals,
     brought,
     proof_refusals,
+    since_refusals,
+    spend_refusals,
     voucher_code,
     what_refusals,
     when_refusals,
     where_refusals,
     who_refusals,
 )
+from terminal.offers.counts import Count, Limit, Offline, Scope
 from terminal.offers.limits import LimitClaim, Usage, claim_on, room_of, scope_values
-from terminal.offers.model import Category, Count, Limit, NumberProof, Offline, Proof, Scope, VoucherProof
-from terminal.offers.prepared import SHOWING_ATTRIBUTE, Moment, PreparedOffer, moment_of
-from terminal.offers.pricing import PricedLine, at_list, price_lines
+from terminal.offers.opening import Moment, moment_of, offer_day
+from terminal.offers.prepared import SHOWING_ATTRIBUTE, PreparedOffer
+from terminal.offers.prices import NthFree
+from terminal.offers.pricing import Basket, PricedLine, at_list, capped, price_lines
+from terminal.offers.proofs import NumberProof, Proof, VoucherProof
 from terminal.offers.refusal import Refusal, RefusalCode
 from terminal.offers.sale import Sale, SaleLine
+from terminal.offers.visits import stamps, visit_claims
 
 Granted = Literal["local", "lease", "hold", "flag"]
 
@@ -129,53 +136,67 @@ def quote(sale: Sale, member: Member, book: LoadedBook, usage: Usage, now: datet
 
 
 def _quote_offer(prepared: PreparedOffer, case: _Case) -> Quote:
-    sale = case.sale
+    sale, offer = case.sale, prepared.offer
+    day = offer_day(offer.when, case.moment)
     out_of_bounds = bound_refusals(sale.lines)
     unfit = [*out_of_bounds, *what_refusals(prepared, sale.lines)]
     refusals = [
         *who_refusals(prepared, case.member),
-        *where_refusals(prepared, sale.place, case.moment),
-        *when_refusals(prepared, case.moment),
+        *where_refusals(prepared, sale.place, day.day),
+        *when_refusals(prepared, sale.place, case.moment, day),
+        *since_refusals(prepared, case.member, case.usage, day.day),
         *unfit,
-        *proof_refusals(prepared, sale, case.moment),
+        *(() if out_of_bounds else spend_refusals(prepared, sale.lines)),
+        *proof_refusals(prepared, sale, case.member, case.usage, case.moment.day),
     ]
     if out_of_bounds:
         return _answer(prepared, case, (), refusals)
     listed = at_list(sale.lines)
-    priced = None if unfit else price_lines(prepared.offer.price, sale.lines)
-    if priced is not None and all(line.pay_fen >= line.list_fen for line in priced):
+    priced = None if unfit else _priced(prepared, case)
+    if priced is not None and not _worth_recording(prepared, priced):
         total = sum(line.list_fen for line in listed)
         refusals.append(Refusal(RefusalCode.NO_BENEFIT, {"list_fen": total}))  # uses nothing, so no limit can bite
         return _answer(prepared, case, listed, refusals)
-    claims, reached = _claims(prepared, case, priced)
+    claims, reached = _claims(prepared, case, priced, day.day)
     refusals += reached
     if refusals or priced is None:
         return _answer(prepared, case, listed, refusals)
     return _answer(prepared, case, priced, (), claims)
 
 
+def _priced(prepared: PreparedOffer, case: _Case) -> tuple[PricedLine, ...] | None:
+    offer = prepared.offer
+    priced = price_lines(offer.price, Basket(case.sale.lines, stamps(offer, case.member, case.usage)))
+    return None if priced is None else capped(priced, offer.saving_max_fen)
+
+
+def _worth_recording(prepared: PreparedOffer, priced: Sequence[PricedLine]) -> bool:
+    """Whether the member gains: money now, a stamp or visits for later, or the beginning of another offer's window."""
+    price = prepared.offer.price
+    later = prepared.anchors or prepared.offer.opens or (isinstance(price, NthFree) and price.stamped)
+    return bool(later) or any(line.pay_fen < line.list_fen for line in priced)
+
+
 def _claims(
-    prepared: PreparedOffer, case: _Case, priced: Sequence[PricedLine] | None
+    prepared: PreparedOffer, case: _Case, priced: Sequence[PricedLine] | None, day: date
 ) -> tuple[tuple[LimitClaim, ...], list[Refusal]]:
     """What the sale uses of each limit. Lines without a saving use nothing; unpriced ones count as if they did."""
-    lines, day = case.sale.lines, case.moment.day
+    lines, offer = case.sale.lines, prepared.offer
     savings = [line.list_fen - line.pay_fen for line in priced] if priced else [1] * len(lines)
-    using = [(line, saving) for line, saving in zip(lines, savings, strict=True) if saving > 0]
+    all_use = priced is not None and not any(savings)  # a stamp, a pack or a first step at list price
+    using = [(line, saving) for line, saving in zip(lines, savings, strict=True) if saving > 0 or all_use]
     voucher = voucher_code(prepared, case.sale)
-    claims: list[LimitClaim] = []
-    refusals: list[Refusal] = []
-    for limit in prepared.offer.limits:
+    answers: list[LimitClaim | Refusal | None] = []
+    for limit in offer.limits:
         for showing, group in _groups(limit, using).items():
-            values = scope_values(prepared.offer, case.member, case.sale.place, voucher, showing)
-            room = room_of(prepared.offer, limit, values, case.usage, day)
+            values = scope_values(offer, case.member, case.sale.place, voucher, showing)
+            room = room_of(offer, limit, values, case.usage, day)
             if room is None:  # a missing voucher or showing has been refused under its own name
                 continue
-            answer = claim_on(prepared.offer, room, _asked(limit, group), _category(prepared, group), day)
-            if isinstance(answer, LimitClaim):
-                claims.append(answer)
-            elif answer is not None:
-                refusals.append(answer)
-    return tuple(claims), refusals
+            answers.append(claim_on(offer, room, _asked(limit, group), _category(prepared, group), day))
+    answers += visit_claims(prepared, case.member, sum(line.quantity for line in lines), case.usage, day)
+    claims = tuple(answer for answer in answers if isinstance(answer, LimitClaim))
+    return claims, [answer for answer in answers if isinstance(answer, Refusal)]
 
 
 def _groups(limit: Limit, using: Sequence[tuple[SaleLine, int]]) -> dict[str | None, list[tuple[SaleLine, int]]]:

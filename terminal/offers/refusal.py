@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from string import Formatter
 from types import MappingProxyType
 
 from config.errors import Language, Words
@@ -24,6 +25,11 @@ class RefusalCode(StrEnum):
     NOT_STARTED = "not-started"
     ENDED = "ended"
     OUTSIDE_HOURS = "outside-hours"
+    WRONG_DAY = "wrong-day"
+    CALENDAR_UNKNOWN = "calendar-unknown"
+    ISSUE_DATE_UNKNOWN = "issue-date-unknown"
+    NEEDS_FIRST = "needs-first"
+    PERIOD_OVER = "period-over"
     BLACKOUT = "blackout"
     LINES_INVALID = "lines-invalid"
     QUANTITY_INVALID = "quantity-invalid"
@@ -32,11 +38,16 @@ class RefusalCode(StrEnum):
     EXCLUDED = "excluded"
     ATTRIBUTE_MISSING = "attribute-missing"
     ATTRIBUTE_INVALID = "attribute-invalid"
+    BELOW_MINIMUM = "below-minimum"
     PROOF_MISSING = "proof-missing"
     PROOF_INVALID = "proof-invalid"
     VOUCHER_UNKNOWN = "voucher-unknown"
     VOUCHER_EXPIRED = "voucher-expired"
     VOUCHER_USED = "voucher-used"
+    VOUCHER_OTHER_OFFER = "voucher-other-offer"
+    VOUCHER_OTHER_CARD = "voucher-other-card"
+    VOUCHER_OTHER_MERCHANT = "voucher-other-merchant"
+    NO_VISITS_LEFT = "no-visits-left"
     LIMIT_REACHED = "limit-reached"
     QUOTA_GONE = "quota-gone"
     NEEDS_HQ = "needs-hq"
@@ -55,8 +66,8 @@ REFUSAL_WORDS: Mapping[RefusalCode, Words] = MappingProxyType(
         RefusalCode.UNKNOWN_OFFER: Words("本店没有这项优惠，请重新选择", "there is no such offer here; choose again"),
         RefusalCode.WRONG_STORE: Words("本店不参加“{name}”", 'this shop does not take part in "{name}"'),
         RefusalCode.NO_AGREEMENT: Words(
-            "本店的特约商户协议有效期为 {first_day} 至 {last_day}，今天不能办理优惠",
-            "this merchant's agreement runs from {first_day} to {last_day}: no offers today",
+            "本店的特约商户协议有效期为 {first_day} 起{last}，今天不能办理优惠",
+            "this merchant's agreement runs from {first_day}{last}: no offers today",
         ),
         RefusalCode.NOT_STARTED: Words("活动从 {first_day} 开始，现在还不能用", "the offer starts on {first_day}"),
         RefusalCode.ENDED: Words("活动到 {last_day} 为止，已经结束", "the offer ended after {last_day}"),
@@ -65,6 +76,26 @@ REFUSAL_WORDS: Mapping[RefusalCode, Words] = MappingProxyType(
         ),
         RefusalCode.BLACKOUT: Words(
             "{day} 当天不办理，请改天再来", "the offer rests on {day}; please come another day"
+        ),
+        RefusalCode.WRONG_DAY: Words(
+            "本优惠只在{kinds}办理，{day} 不是", "the offer is for {kinds}, and {day} is none"
+        ),
+        RefusalCode.CALENDAR_UNKNOWN: Words(
+            "{year} 年的节假日安排尚未载入，无法判断今天是否可用",
+            "the public holidays of {year} are not known here yet, so today cannot be judged",
+        ),
+        RefusalCode.ISSUE_DATE_UNKNOWN: Words(
+            "名册上没有这张卡的发卡日期，无法判断是否在优惠期内",
+            "the roll does not say when this card was issued, so its period cannot be judged",
+        ),
+        RefusalCode.NEEDS_FIRST: Words("要先办理“{first}”", 'this needs "{first}" first'),
+        RefusalCode.PERIOD_OVER: Words(
+            "这位会员的“{name}”自 {first_day} 起，到 {last_day} 已满期",
+            'this member\'s period for "{name}" ran from {first_day} to {last_day} and is over',
+        ),
+        RefusalCode.BELOW_MINIMUM: Words(
+            "满 {min_fen} 元可用，现在 {have_fen} 元，还差 {missing_fen} 元",
+            "from {min_fen} yuan on; this bill is {have_fen} yuan, {missing_fen} short",
         ),
         RefusalCode.LINES_INVALID: Words(
             "一笔应有 1 至 {max} 行，现在有 {lines} 行", "a bill has 1 to {max} lines; this one has {lines}"
@@ -98,6 +129,15 @@ REFUSAL_WORDS: Mapping[RefusalCode, Words] = MappingProxyType(
             "{label}已于 {last_day} 到期，过期作废", "the {label} was valid until {last_day} and is void now"
         ),
         RefusalCode.VOUCHER_USED: Words("这张券已经用过了", "this voucher has been used already"),
+        RefusalCode.VOUCHER_OTHER_OFFER: Words("{label}不是这项优惠的券", "the {label} is for another offer"),
+        RefusalCode.VOUCHER_OTHER_CARD: Words(
+            "{label}是另一位会员预约的，不能用这张卡", "the {label} was booked by another member"
+        ),
+        RefusalCode.VOUCHER_OTHER_MERCHANT: Words("{label}不能在本店使用", "the {label} is not for this merchant"),
+        RefusalCode.NO_VISITS_LEFT: Words(
+            "套餐共 {opened} 次，已用 {used} 次，还剩 {remaining} 次，这次要 {asked} 次",
+            "{opened} visits bought, {used} taken, {remaining} left, {asked} asked for",
+        ),
         RefusalCode.LIMIT_REACHED: Words(
             "{scope}{window}最多 {max} {unit}：已用 {used}，还可用 {remaining}，这次要 {asked}{frees}",
             "{scope}{window} at most {max} {unit}: {used} used, {remaining} left, {asked} asked for{frees}",
@@ -119,6 +159,30 @@ REFUSAL_WORDS: Mapping[RefusalCode, Words] = MappingProxyType(
 )
 
 
+# What would make it possible, read to the customer after the reason. A code that is not here has nothing to advise, or
+# its reason says it already. A sentence whose numbers are missing (no next day in sight) is left out.
+REMEDY_WORDS: Mapping[RefusalCode, Words] = MappingProxyType(
+    {
+        RefusalCode.NOT_STARTED: Words("{next_day} 起可以办理", "possible from {next_day}"),
+        RefusalCode.BLACKOUT: Words("最早 {next_day} 可以办理", "possible again on {next_day}"),
+        RefusalCode.OUTSIDE_HOURS: Words("最早 {next_day} {next_time} 可以办理", "open next on {next_day} {next_time}"),
+        RefusalCode.WRONG_DAY: Words("最近的可办理日是 {next_day}", "the next such day is {next_day}"),
+        RefusalCode.CALENDAR_UNKNOWN: Words("请技术人员升级终端程序", "ask support to update this terminal"),
+        RefusalCode.ISSUE_DATE_UNKNOWN: Words("请持卡人拨打 12351 补登发卡日期", "the holder may have it added: 12351"),
+        RefusalCode.NEEDS_FIRST: Words("请先为顾客办理“{first}”", 'sell "{first}" first'),
+        RefusalCode.BELOW_MINIMUM: Words("再加 {missing_fen} 元即可享受", "{missing_fen} yuan more would do"),
+        RefusalCode.EXCLUDED: Words("改选{allowed}即可", "possible with {allowed}"),
+        RefusalCode.PROOF_MISSING: Words("出示{label}后即可办理", "possible with the {label}"),
+        RefusalCode.VOUCHER_UNKNOWN: Words("请核对券号；仍不对请拨打 12351", "check the number, or call 12351"),
+        RefusalCode.VOUCHER_OTHER_CARD: Words("请用预约时的那张卡", "present the card it was booked with"),
+        RefusalCode.LIMIT_REACHED: Words("{frees} 起可以再用", "possible again from {frees}"),
+        RefusalCode.NO_VISITS_LEFT: Words("可以再买一份套餐", "another pack can be bought"),
+        RefusalCode.NEEDS_HQ: Words("联网后再试", "try again when the line is up"),
+        RefusalCode.NO_BENEFIT: Words("按原价收款即可", "charge the list price"),
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """One reason. `numbers` travel to pages and problem documents; `words` are the bilingual names of the sentence.
@@ -132,13 +196,27 @@ class Refusal:
 
     def text(self, language: Language) -> str:
         """The sentence for the customer, money in yuan."""
+        return REFUSAL_WORDS[self.code].text(language, **self._places(language))
+
+    def remedy(self, language: Language) -> str:
+        """What would make it possible, as a sentence; empty when nothing would, or nothing is known."""
+        words, places = REMEDY_WORDS.get(self.code), self._places(language)
+        if words is None:
+            return ""
+        template = words.zh if language == "zh" else words.en
+        wanted = {name for _, name, _, _ in Formatter().parse(template) if name}
+        if "next_time" in wanted and "next_day" in places:
+            places.setdefault("next_time", "")
+        return words.text(language, **places).rstrip() if wanted <= places.keys() else ""
+
+    def _places(self, language: Language) -> dict[str, object]:
         places: dict[str, object] = dict(self.numbers)
         for name, number in self.numbers.items():
             if name.endswith(FEN_SUFFIX) and isinstance(number, int):
                 places[name] = yuan(number)
         for name, words in self.words.items():
             places[name] = words.zh if language == "zh" else words.en  # a name is data, never a template
-        return REFUSAL_WORDS[self.code].text(language, **places)
+        return places
 
 
 def yuan(fen: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,8 @@ from terminal.offers.book import LoadedBook, load_book
 from terminal.offers.limits import LimitClaim
 from terminal.offers.quote import Quote, quote
 from terminal.offers.sale import Place, Sale, SaleLine
+from terminal.offers.visits import day_of, redeemed_prefix
+from terminal.offers.voucher import VoucherRecord
 
 BOOK_PATH = Path(__file__).parents[2] / "config/books/winter-2012.toml"
 BEIJING = ZoneInfo("Asia/Shanghai")
@@ -29,11 +31,24 @@ class FakeUsage:
         default_factory=lambda: {"winter-film/pool": GRANTED, "winter-haircut/pool": GRANTED}
     )
 
+    vouchers: Mapping[str, VoucherRecord] | None = None  # by code; None: no register here
+
     def used(self, key: str) -> int:
         return self.counts.get(key, 0)
 
     def slice_of(self, offer: str, limit: str) -> int | None:
         return self.slices.get(f"{offer}/{limit}")
+
+    def last_redeemed(self, offer: str, person: str) -> date | None:
+        prefix = redeemed_prefix(offer, person)
+        return day_of(max((key for key, used in self.counts.items() if key.startswith(prefix) and used), default=None))
+
+    @property
+    def vouchers_known(self) -> bool:
+        return self.vouchers is not None
+
+    def voucher(self, code: str) -> VoucherRecord | None:
+        return (self.vouchers or {}).get(code)
 
     def commit(self, claims: Iterable[LimitClaim]) -> None:
         for claim in claims:

@@ -88,7 +88,7 @@ def test_unknown_key_names_its_path_its_line_and_the_nearest_known_key(tmp_path:
         ('tz = "Asia/Shanghai"', 'tz = "Asia/Peking"', "tz", "Asia/Peking"),
         ("list_fen = 20000", 'list_fen = "200"', "categories.park-annual-pass.list_fen", 'list_fen = "200"'),
         ("last_day = 2013-01-15", "last_day = 2013-01-15T00:00:00", "offers[3].when.last_day", "2013-01-15T"),
-        ("start = 08:30:00", "start = 17:30:00", "offers[3].when.windows[0]", "17:30:00"),
+        ("start = 08:30:00", "start = 16:30:00", "offers[3].when.windows[0]", "16:30:00"),
         ('id = "purchase"', 'id = "Purchase"', "offers[0].limits[1].id", "Purchase"),
         ('max = 20000, count = "units"', 'max = 0, count = "units"', "offers[0].limits[2].max", "max = 0"),
         (

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from terminal.offers.catalogue import Category
+from terminal.offers.counts import Count, Limit, Offline, Scope, Window
 from terminal.offers.limits import (
     SCOPE_WORDS,
     WINDOW_WORDS,
@@ -20,7 +22,6 @@ from terminal.offers.limits import (
     usage_key,
     window_start,
 )
-from terminal.offers.model import Category, Count, Limit, Offline, Scope, Window
 from terminal.offers.refusal import Refusal
 from terminal.offers.sale import Place
 from terminal.offers.values import Wording
@@ -54,7 +55,7 @@ def test_every_scope_and_window_is_worded() -> None:
 
 def test_key_names_offer_limit_sorted_scopes_and_window() -> None:
     both = usage_key(OFFER, limit((Scope.SHOWING, Scope.CARD)), values(), DAY)
-    assert both == f"winter-film|some|card=v1:{'a' * 64}|showing=19:30|campaign=winter-2012"
+    assert both == f"winter-film|some|card=v1:{'A' * 64}|showing=19:30|campaign=winter-2012"
     assert both == usage_key(OFFER, limit((Scope.CARD, Scope.SHOWING)), values(), DAY)
 
 

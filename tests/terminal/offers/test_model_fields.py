@@ -9,17 +9,10 @@ from typing import Annotated, Any, get_args, get_origin
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from terminal.offers.catalogue import OPTIONS_MAX, SITES_MAX
+from terminal.offers.counts import LIMIT_MAX
 from terminal.offers.findings import Finding, Location, findings_of
-from terminal.offers.model import (
-    BLACKOUT_DAYS_MAX,
-    LIMIT_MAX,
-    MERCHANTS_MAX,
-    OFFERS_MAX,
-    OPTIONS_MAX,
-    PARTS_MAX,
-    SITES_MAX,
-    Book,
-)
+from terminal.offers.model import BLACKOUT_DAYS_MAX, MERCHANTS_MAX, OFFERS_MAX, PARTS_MAX, Book
 from terminal.offers.values import AMOUNT_FEN_MAX, WORDING_CHARS_MAX
 
 GONE = object()  # the field is left out
@@ -33,20 +26,32 @@ def offer(price: dict[str, Any]) -> dict[str, Any]:
         "campaign": "winter",
         "who": {"classes": ["ordinary"], "genuine_chip": True},
         "where": {"merchants": ["m"], "sites": ["m/s"]},
-        "what": {"categories": ["c"], "any": {"a": ["x"]}, "none": {"a": ["y"]}},
+        "what": {"categories": ["c"], "any": {"a": ["x"]}, "none": {"a": ["y"]}, "min_spend_fen": 5000},
         "when": {
             "first_day": "2012-12-25",
             "last_day": "2013-02-20",
             "windows": [{"weekdays": ["mon"], "start": "08:30", "end": "16:30:00"}],
             "blackout": ["2013-01-01"],
+            "days": ["workday"],
+            "since": {"event": "redeemed", "offer": "one", "months": 6},
         },
         "price": price,
+        "saving_max_fen": 10_000,
+        "opens": {"visits": 3},
+        "takes": {"offer": "one"},
         "fees": [{"id": "f", "name": dict(NAME), "amount_fen": 300, "unless_proof": "seen"}],
         "limits": [{"id": "l", "max": 1, "count": "units", "per": ["card"], "window": "ever", "offline": "local"}],
         "proof": [
             {"kind": "seen", "name": "seen", "label": dict(NAME), "optional": True},
             {"kind": "number", "name": "number", "label": dict(NAME), "optional": False},
-            {"kind": "voucher", "name": "voucher", "label": dict(NAME), "last_day": "2013-02-20", "optional": False},
+            {
+                "kind": "voucher",
+                "name": "voucher",
+                "label": dict(NAME),
+                "last_day": "2013-02-20",
+                "registered": True,
+                "optional": False,
+            },
         ],
         "combines": {"group": "g"},
     }
@@ -61,12 +66,18 @@ WHOLE: dict[str, Any] = {
         "a": {"kind": "choice", "label": dict(NAME), "options": {"x": dict(NAME), "y": dict(NAME)}},
         "t": {"kind": "text", "label": dict(NAME)},
         "m": {"kind": "money", "label": dict(NAME)},
+        "n": {"kind": "number", "label": dict(NAME), "min": 1, "max": 9},
+        "d": {"kind": "date", "label": dict(NAME)},
     },
     "merchants": [
         {
             "id": "m",
             "name": dict(NAME),
-            "agreement": {"first_day": "2012-01-01", "last_day": "2013-12-31"},
+            "agreement": {
+                "first_day": "2012-01-01",
+                "last_day": "2013-12-31",
+                "renewal": {"notice_days": 30, "objected_on": "2013-06-01"},
+            },
             "sites": [{"id": "s", "name": dict(NAME)}],
         }
     ],
@@ -76,10 +87,14 @@ WHOLE: dict[str, Any] = {
         offer({"kind": "pay_percent", "pay_bp": 7500}),
         offer({"kind": "free"}),
         offer({"kind": "lowest_listed", "attribute": "m"}),
+        offer({"kind": "by_category", "rates": {"c": {"kind": "free"}}}),
+        offer({"kind": "tiers", "by": "units", "steps": [{"from": 2, "pay_bp": 9000}]}),
+        offer({"kind": "nth_free", "every": 10, "over": "person"}),
     ],
 }
 
 OF: Location = ("offers", 0)
+AGREEMENT: Location = ("merchants", 0, "agreement")
 BAD_ID = [("Big Letters", "is not written right"), (7, "must be text"), ("x" * 65, "at most 64 characters")]
 BAD_NAME = [("一", "must be a table"), (GONE, "is missing"), ({"zh": "一"}, "is missing")]
 BAD_TEXT = [("", "is not written right"), (" ", "is not written right"), ("半价{name}", "is not written right"),
@@ -139,6 +154,15 @@ BAD: dict[tuple[Location, str], list[tuple[Any, str]]] = {
     (("merchants", 0), "agreement"): [("2013", "must be a table"), (GONE, "is missing")],
     (("merchants", 0, "agreement"), "first_day"): [*BAD_DAY, (GONE, "is missing")],
     (("merchants", 0, "agreement"), "last_day"): [*BAD_DAY, (GONE, "is missing")],
+    ((*AGREEMENT,), "renewal"): [("yearly", "must be a table"), (30, "must be a table")],
+    ((*AGREEMENT, "renewal"), "notice_days"): [(-1, "at least 0"), (367, "at most"), (GONE, "is missing")],
+    ((*AGREEMENT, "renewal"), "objected_on"): BAD_DAY,
+    (("attributes", "n"), "kind"): [("integer", "has no kind"), (GONE, "lacks its kind")],
+    (("attributes", "n"), "label"): BAD_NAME,
+    (("attributes", "n"), "min"): BAD_FEN,
+    (("attributes", "n"), "max"): BAD_FEN,
+    (("attributes", "d"), "kind"): [("day", "has no kind"), (GONE, "lacks its kind")],
+    (("attributes", "d"), "label"): BAD_NAME,
     (("merchants", 0), "sites"): [
         ([], "at least 1 entry"),
         (GONE, "is missing"),
@@ -195,11 +219,24 @@ BAD: dict[tuple[Location, str], list[tuple[Any, str]]] = {
     ],
     ((*OF, "when", "windows", 0), "start"): [
         *BAD_TIME,
-        (GONE, "is missing"),
-        ("16:30", "before it ends"),
-        ("17:00", "before it ends"),
+        ("16:30", "never be open"),
     ],
-    ((*OF, "when", "windows", 0), "end"): [*BAD_TIME, (GONE, "is missing"), ("08:30", "before it ends")],
+    ((*OF, "when", "windows", 0), "end"): [*BAD_TIME, ("08:30", "never be open")],
+    ((*OF, "when"), "days"): [
+        (["holiday"], "must be 'workday'"),
+        ("workday", "must be a list"),
+        too_many("workday", 3),
+    ],
+    ((*OF, "when"), "since"): [("issue", "must be a table"), ([], "must be a table")],
+    ((*OF, "when", "since"), "event"): [
+        ("issued", "must be 'card-issued'"),
+        ("card-issued", "with the event redeemed"),
+        (GONE, "is missing"),
+    ],
+    ((*OF, "when", "since"), "offer"): [("One", "not written right"), (GONE, "with the event redeemed")],
+    ((*OF, "when", "since"), "months"): [(0, "at least 1"), (3661, "at most"), (GONE, "either months or days")],
+    ((*OF, "when", "since"), "days"): [(0, "at least 1"), (3661, "at most"), (30, "either months or days")],
+    ((*OF, "what"), "min_spend_fen"): BAD_FEN,
     (OF, "price"): [(1000, "must be a table"), (GONE, "is missing"), ({"kind": "free", "unit_fen": 0}, "no known key")],
     ((*OF, "price"), "kind"): [("fixed_unti", "has no kind"), (GONE, "lacks its kind")],
     ((*OF, "price"), "unit_fen"): [*BAD_FEN, (GONE, "is missing")],
@@ -216,6 +253,36 @@ BAD: dict[tuple[Location, str], list[tuple[Any, str]]] = {
     (("offers", 3, "price"), "kind"): [("gratis", "has no kind"), (GONE, "lacks its kind")],
     (("offers", 4, "price"), "kind"): [("lowest", "has no kind"), (GONE, "lacks its kind")],
     (("offers", 4, "price"), "attribute"): [*BAD_ID, (GONE, "is missing")],
+    (("offers", 5, "price"), "kind"): [("per_category", "has no kind"), (GONE, "lacks its kind")],
+    (("offers", 5, "price"), "rates"): [
+        ({}, "at least 1 entry"),
+        ({"c": {"kind": "tiers"}}, "has no kind"),
+        ({f"c{i}": {"kind": "free"} for i in range(17)}, "at most 16 entries"),
+        (GONE, "is missing"),
+    ],
+    (("offers", 6, "price"), "kind"): [("tier", "has no kind"), (GONE, "lacks its kind")],
+    (("offers", 6, "price"), "by"): [("fen", "must be 'units'"), (GONE, "is missing")],
+    (("offers", 6, "price"), "steps"): [
+        ([], "at least 1 entry"),
+        ([{"from": 2, "pay_bp": 9000}] * 2, "above the one before"),
+        too_many({"from": 2, "pay_bp": 9000}, 16),
+        (GONE, "is missing"),
+    ],
+    (("offers", 6, "price", "steps", 0), "from"): [
+        (0, "at least 1"),
+        (2.5, "whole number"),
+        (AMOUNT_FEN_MAX + 1, "at most"),
+        (GONE, "is missing"),
+    ],
+    (("offers", 6, "price", "steps", 0), "pay_bp"): [(0, "more than 0"), (10_000, "less than 10000")],
+    (("offers", 7, "price"), "kind"): [("nth", "has no kind"), (GONE, "lacks its kind")],
+    (("offers", 7, "price"), "every"): [(1, "at least 2"), (1001, "at most"), (GONE, "is missing")],
+    (("offers", 7, "price"), "over"): [("card", "must be 'sale'"), (GONE, "is missing")],
+    (OF, "saving_max_fen"): [*BAD_FEN[:2], (0, "at least 1"), (AMOUNT_FEN_MAX + 1, "at most")],
+    (OF, "opens"): [(3, "must be a table"), ([], "must be a table")],
+    ((*OF, "opens"), "visits"): [(0, "at least 1"), (1001, "at most"), (GONE, "is missing")],
+    (OF, "takes"): [("one", "must be a table"), ([], "must be a table")],
+    ((*OF, "takes"), "offer"): [*BAD_ID, (GONE, "is missing")],
     (OF, "fees"): [({}, "must be a list"), too_many(WHOLE["offers"][0]["fees"][0], PARTS_MAX)],
     ((*OF, "fees", 0), "id"): BAD_ID,
     ((*OF, "fees", 0), "name"): BAD_NAME,
@@ -255,6 +322,7 @@ BAD: dict[tuple[Location, str], list[tuple[Any, str]]] = {
     ((*OF, "proof", 2), "name"): BAD_ID,
     ((*OF, "proof", 2), "label"): BAD_NAME,
     ((*OF, "proof", 2), "last_day"): BAD_DAY,
+    ((*OF, "proof", 2), "registered"): BAD_FLAG,
     ((*OF, "proof", 2), "optional"): [(True, "must be False"), ("no", "must be False")],
     (OF, "combines"): [("all", "must be a table"), ([], "must be a table")],
     ((*OF, "combines"), "group"): BAD_ID,

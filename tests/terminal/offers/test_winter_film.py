@@ -9,7 +9,7 @@ from terminal.offers.sale import Place, SaleLine
 from tests.fakes.offers import BOOK, GRANTED, FakeUsage, Till, codes, member
 
 CINEMA = Place("gongren-julebu", "main", "t1")
-CARD_KEY = f"winter-film|tickets|card=v1:{'a' * 64}|campaign=winter-2012"
+CARD_KEY = f"winter-film|tickets|card=v1:{'A' * 64}|campaign=winter-2012"
 
 
 def tickets(quantity: int = 2, list_fen: int = 8000, film_format: str | None = "2d") -> SaleLine:

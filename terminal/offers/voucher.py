@@ -1,0 +1,49 @@
+"""Vouchers as headquarters registers them, and their codes: one spelling, a check character, never a card number. Pure.
+
+A code is a stem of capitals and digits and one check character by ISO/IEC 7064, MOD 37,36: every single wrong character
+and every swap of neighbours is found before anybody is asked.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import date
+
+CODE_CHARS_MIN, CODE_CHARS_MAX = 6, 24  # long enough that guessing fails, short enough to type
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_RADIX = len(_ALPHABET)
+_BLANKS = re.compile(r"[\s\u00ad-]")
+
+
+@dataclass(frozen=True, slots=True)
+class VoucherRecord:
+    """One voucher. `holder`: the card's or person's token, None for whoever brings it; no merchants: at any."""
+
+    offer: str
+    holder: str | None
+    last_day: date | None
+    merchants: frozenset[str] = frozenset()
+    revoked: bool = False
+
+
+def spelt(typed: str) -> str:
+    """A code in its one spelling: capitals, full-width characters made plain, no blanks or hyphens."""
+    return _BLANKS.sub("", unicodedata.normalize("NFKC", typed)).upper()
+
+
+def check_character(stem: str) -> str:
+    """The check character of a stem of capitals and digits (ISO/IEC 7064, MOD 37,36). Raises `ValueError` else."""
+    check = _RADIX
+    for character in stem:
+        check = (check + _ALPHABET.index(character)) % _RADIX or _RADIX
+        check = check * 2 % (_RADIX + 1)
+    return _ALPHABET[(1 - check) % _RADIX]
+
+
+def well_formed(code: str) -> bool:
+    """Whether a spelt code has the right length and characters and its check character fits."""
+    if not CODE_CHARS_MIN <= len(code) <= CODE_CHARS_MAX or not set(code) <= set(_ALPHABET):
+        return False
+    return check_character(code[:-1]) == code[-1]

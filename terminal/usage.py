@@ -1,0 +1,39 @@
+"""What the rules ask about usage and grants, answered from the ledger and from what headquarters allotted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+from terminal.ledger.ledger import Ledger
+from terminal.offers.visits import day_of, redeemed_prefix
+from terminal.offers.voucher import VoucherRecord
+
+
+class LedgerUsage:
+    """What the rules ask about usage, answered from the ledger and the allotted slices."""
+
+    def __init__(self, ledger: Ledger, slices: Mapping[str, int]) -> None:
+        self._ledger = ledger
+        self._slices = slices
+
+    def used(self, key: str) -> int:
+        """Units, uses or fen already used under this key at this terminal."""
+        return self._ledger.used(key)
+
+    def slice_of(self, offer: str, limit: str) -> int | None:
+        """What headquarters allotted this terminal of a pool; None when nothing."""
+        return self._slices.get(f"{offer}/{limit}")
+
+    def last_redeemed(self, offer: str, person: str) -> date | None:
+        """When this person last redeemed an offer here, by the ledger."""
+        return day_of(self._ledger.latest_used(redeemed_prefix(offer, person)))
+
+    @property
+    def vouchers_known(self) -> bool:
+        """Whether this terminal has the register of vouchers."""
+        return False
+
+    def voucher(self, code: str) -> VoucherRecord | None:
+        """The voucher of this code."""
+        return None
