@@ -1,0 +1,49 @@
+"""Voucher codes: the check character finds what a tired cashier types wrong; the register's refusals stand apart."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from terminal.offers.voucher import CODE_CHARS_MAX, CODE_CHARS_MIN, check_character, spelt, well_formed
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+stems = st.text(ALPHABET, min_size=CODE_CHARS_MIN - 1, max_size=CODE_CHARS_MAX - 1)
+
+
+def test_check_character_of_a_published_identifier() -> None:
+    assert check_character("A12425GABC1234002") == "M"  # the worked example of the Global Release Identifier standard
+
+
+@given(stems)
+def test_code_with_its_check_character_is_well_formed(stem: str) -> None:
+    assert well_formed(stem + check_character(stem))
+
+
+@given(stems, st.data())
+def test_one_wrong_character_is_always_found(stem: str, data: st.DataObject) -> None:
+    code = stem + check_character(stem)
+    place = data.draw(st.integers(0, len(code) - 1))
+    other = data.draw(st.sampled_from(ALPHABET.replace(code[place], "")))
+    assert not well_formed(code[:place] + other + code[place + 1 :])
+
+
+@given(stems, st.data())
+def test_two_swapped_neighbours_are_always_found(stem: str, data: st.DataObject) -> None:
+    code = stem + check_character(stem)
+    place = data.draw(st.integers(0, len(code) - 2))
+    swapped = code[:place] + code[place + 1] + code[place] + code[place + 2 :]
+    assert swapped == code or not well_formed(swapped)
+
+
+@pytest.mark.parametrize(
+    "code", ["", "A", "ABC12", "A" * (CODE_CHARS_MAX + 1), "ABC-12", "abc123", "ＡBC123", "票123456"]
+)
+def test_what_is_no_code_is_not_well_formed(code: str) -> None:
+    assert not well_formed(code)
+
+
+@pytest.mark.parametrize("typed", ["abc 123-x", " ABC123X ", "ａｂｃ１２３ｘ", "AbC\u00ad123X"])
+def test_code_has_one_spelling_however_it_is_typed(typed: str) -> None:
+    assert spelt(typed) == "ABC123X"
