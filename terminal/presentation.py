@@ -121,6 +121,11 @@ class Presentation:
         return cls(new_id(), at, reader, None, "", None, None, (), error)
 
     @property
+    def reason(self) -> Words | None:
+        """Why its chip was not verified, or failed."""
+        return REASON_WORDS.get(self.authenticity_reason) if self.authenticity_reason else None
+
+    @property
     def failed(self) -> bool:
         """Whether there is no member to sell to because reading or judging failed."""
         return self.member is None

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -33,6 +34,7 @@ from terminal.serving.locale import cookie_language, language_of
 logger = logging.getLogger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"
+LONG_NUMBER = re.compile(r"[0-9]{7,}")  # within a key that a client made up: what it sent is never told back
 VALIDATION_ERRORS_MAX = 20  # a client needs the first few; a hostile body must not write a long answer
 
 STATUS_BY_RETRY: Mapping[Retry, int] = {Retry.RETRY: 503, Retry.PARK: 409, Retry.STOP: 503}
@@ -201,7 +203,11 @@ def http_problem(status: int, language: Language, headers: Mapping[str, str] | N
 def validation_problem(error: RequestValidationError, language: Language) -> Problem:
     """Where each fault lies and why; never the value sent, for it may be what must not be shown."""
     errors = [
-        {"at": ".".join(str(part) for part in fault["loc"][1:]), "reason": fault["msg"], "kind": fault["type"]}
+        {
+            "at": LONG_NUMBER.sub("…", ".".join(str(part) for part in fault["loc"][1:])),
+            "reason": fault["msg"],
+            "kind": fault["type"],
+        }
         for fault in error.errors()[:VALIDATION_ERRORS_MAX]
     ]
     return Problem(

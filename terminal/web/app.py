@@ -25,6 +25,7 @@ from terminal.web.health import health_routes
 from terminal.web.parts import StatusNow, SyncNow, WebParts
 from terminal.web.readers import reader_routes
 from terminal.web.status_page import status_routes
+from terminal.web.typed_card import typed_card_routes
 
 __all__ = ["StatusNow", "SyncNow", "WebParts", "create_app"]
 
@@ -68,6 +69,7 @@ def create_app(parts: WebParts) -> FastAPI:
     app.include_router(counter_routes(parts, gate, pages))
     app.include_router(form_routes(parts, gate, pages))
     app.include_router(settle_routes(parts, gate, pages))
+    app.include_router(typed_card_routes(parts, gate, pages))
     app.include_router(day_routes(parts, gate, pages))
     app.include_router(status_routes(parts, gate, pages))
     if parts.demo is not None:

@@ -20,13 +20,15 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
 from config.errors import Words
+from drivers.card import DeviceCard
+from drivers.chip_first import UseTheChip
 from terminal.counter import Counter, HeldQuote, PresentationGone, QuoteRequest, SaleRefused
 from terminal.ledger.errors import RedemptionUnknown
 from terminal.ledger.project import Redemption, RedemptionState
 from terminal.membership.standing import STANDING_WORDS, Standing
 from terminal.offers.overview import OfferView
 from terminal.offers.refusal import Refusal, RefusalCode
-from terminal.presentation import Presentation
+from terminal.presentation import CardNotAccepted, Presentation
 from terminal.redemption_id import new_id
 from terminal.serving.pages import Pages
 from terminal.serving.people import Role
@@ -51,6 +53,8 @@ TONES: Mapping[Standing, str] = {
     Standing.LOST: "bad",
     Standing.WITHDRAWN: "bad",
 }
+# Cards that were read well and need another way, or are not taken here: nothing is broken.
+NOBODYS_FAULT = (UseTheChip, DeviceCard, CardNotAccepted)
 # Refusals that only say what the cashier has not answered yet.
 STILL_OPEN = frozenset({RefusalCode.ATTRIBUTE_MISSING, RefusalCode.PROOF_MISSING})
 
@@ -232,9 +236,12 @@ def stage(counter: Counter) -> dict[str, object]:
     """What the stage shows of the card presented now."""
     card = counter.presentation
     if card is None or card.member is None:
-        return {"card": card, "tone": "", "standing": None, "eligible": [], "refused": []}
+        tone = "warn" if card and isinstance(card.notice, NOBODYS_FAULT) else "bad"
+        empty: dict[str, object] = {"standing": None, "eligible": [], "refused": []}
+        return {"card": card, "tone": tone, "manual_entry": counter.manual_entry, **empty}
     return {
         "card": card,
+        "manual_entry": counter.manual_entry,
         "tone": TONES[card.member.standing],
         "standing": STANDING_WORDS[card.member.standing],
         "eligible": [view for view in card.offers if view.eligible],

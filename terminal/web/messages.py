@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from terminal.ledger.bodies import TEXT_CHARS_MAX
 from terminal.offers.conditions import ANSWER_CHARS_MAX, SALE_LINES_MAX
@@ -43,6 +43,15 @@ class SignedIn(Message):
     cashier: str
     name: str
     role: str
+
+
+class CardTyped(Message):
+    """A card number read off the card: `expiry` is month and year as on its face; `manager` and `pin` approve it."""
+
+    number: Annotated[SecretStr, Field(max_length=64)]
+    expiry: Annotated[str, StringConstraints(max_length=16)] | None = None
+    manager: Annotated[str, StringConstraints(max_length=64)]
+    pin: Annotated[SecretStr, Field(max_length=64)]
 
 
 class LineWanted(Message):

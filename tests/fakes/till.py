@@ -15,7 +15,7 @@ from pathlib import Path
 from config.errors import JingkaError
 from config.settings import CounterSection
 from config.zone import SHANGHAI
-from drivers.card import Authenticity, CardError, CardRead, EntryMode, Expiry, NotACard, Pan
+from drivers.card import Authenticity, AuthenticityReason, CardError, CardRead, EntryMode, Expiry, NotACard, Pan
 from drivers.outcomes import ReadHistory
 from drivers.reader import ReaderState, ReaderStatus
 from terminal.counter import Counter
@@ -25,6 +25,7 @@ from terminal.membership.standing import Member, MemberClass, Standing
 from terminal.offers.book import LoadedBook, parse_book
 from terminal.offers.model import Where
 from terminal.offers.sale import Place
+from terminal.presentation import ACCEPTED_BY_DEFAULT
 from terminal.serving.hub import Hub
 from terminal.serving.people import People
 from terminal.web.parts import StatusNow, WebParts
@@ -33,6 +34,7 @@ from tests.fakes.clock import SteppedClock
 BOOK = Path(__file__).parents[2] / "config" / "books" / "winter-2012.toml"
 CINEMA = Place("gongren-julebu", "main", "t01")
 READER = "virtual"
+COUNTER = CounterSection(manual_entry=True)
 FIRST_EVENING = datetime(2012, 12, 25, 2, 30, tzinfo=UTC)  # 10:30 in Beijing, within the parks' hours
 
 
@@ -51,6 +53,8 @@ class HeldCard:
     member_class: MemberClass = MemberClass.ORDINARY
     entry_mode: EntryMode = EntryMode.CONTACTLESS
     authenticity: Authenticity = Authenticity.UNVERIFIED
+    reason: AuthenticityReason | None = None
+    device_hint: bool = False
 
 
 CARDS: Mapping[str, HeldCard] = {
@@ -60,6 +64,18 @@ CARDS: Mapping[str, HeldCard] = {
     "expired": HeldCard("6212345678900000003", Standing.EXPIRED),
     "stranger": HeldCard("6231200100000000217", Standing.UNKNOWN),
     "other-bank": HeldCard("6250946000000016", Standing.OTHER_ISSUER),
+    "telephone": HeldCard("6210947000000104", Standing.UNKNOWN, device_hint=True),
+    "proved": HeldCard("6210947000000112", Standing.ACTIVE, authenticity=Authenticity.DDA),
+    "doubtful": HeldCard(
+        "6210947000000120",
+        Standing.ACTIVE,
+        entry_mode=EntryMode.CONTACT,
+        authenticity=Authenticity.FAILED,
+        reason=AuthenticityReason.SIGNATURE,
+    ),
+    "fallen-back": HeldCard(
+        "6210947000000138", Standing.ACTIVE, entry_mode=EntryMode.FALLBACK, authenticity=Authenticity.STRIPE
+    ),
 }
 
 
@@ -74,7 +90,8 @@ class FakeDesk:
             raise self.fault
         card = next(card for card in CARDS.values() if Pan(card.pan) == read.pan)
         token = "v1:" + read.pan.keyed_hash(b"a key for tests only").hex()
-        member = Member(token, token, card.standing, card.member_class, None)
+        genuine = read.authenticity is Authenticity.DDA
+        member = Member(token, token, card.standing, card.member_class, None, genuine)
         return Identification(member, read.pan.masked, None, None, card.standing is Standing.EXPIRED)
 
 
@@ -118,6 +135,8 @@ class Till:
                 service_code=None,
                 finished_ns=time.monotonic_ns(),
                 read_ms=1.0,
+                authenticity_reason=card.reason,
+                device_hint=card.device_hint,
             )
         )
 
@@ -192,7 +211,14 @@ def winter_book() -> LoadedBook:
     return LoadedBook.of(book.model_copy(update={"offers": offers}))
 
 
-def open_till(directory: Path, **slices: int) -> Till:
+def open_till(
+    directory: Path,
+    *,
+    section: CounterSection = COUNTER,
+    accept: frozenset[Authenticity] = ACCEPTED_BY_DEFAULT,
+    book: LoadedBook | None = None,
+    slices: Mapping[str, int] | None = None,
+) -> Till:
     """A till with an empty ledger; `close` its ledger afterwards."""
     clock = SteppedClock(now=FIRST_EVENING)
     ledger = Ledger.open(directory / "ledger.sqlite", CINEMA.terminal, clock)
@@ -200,14 +226,15 @@ def open_till(directory: Path, **slices: int) -> Till:
     counter = Counter(
         place=CINEMA,
         desk=desk,  # type: ignore[arg-type]
-        book=winter_book(),
+        book=book or winter_book(),
         ledger=ledger,
         clock=clock,
         events=hub,
-        times=CounterSection(),
+        times=section,
         slices=slices or {"winter-film/pool": 200},
         keep_proof=lambda proof: f"kept-{len(proof)}",
         on_entry=lambda: None,
+        accept=accept,
     )
     return Till(counter, ledger, desk, hub, clock)
 

@@ -202,7 +202,7 @@ class AnyDay(RuleBasedStateMachine):
         home = self.directory / str(AnyDay.runs)
         home.mkdir()
         self.path = home
-        self.till = open_till(home, **{"winter-film/pool": 3})
+        self.till = open_till(home, slices={"winter-film/pool": 3})
         self.sales: dict[str, str] = {}
         self.quotes: list[tuple[str, HeldQuote]] = []
 

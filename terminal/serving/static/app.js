@@ -33,6 +33,19 @@ document.addEventListener("click", (event) => {
   field.dispatchEvent(new Event("input", { bubbles: true }));
 });
 
+// A card number in groups of four, as it stands on the card; deleting is left alone.
+document.addEventListener("input", (event) => {
+  const field = event.target;
+  if (!field.matches("[data-groups]") || event.inputType?.startsWith("delete")) return;
+  if (field.selectionStart !== field.value.length) return;
+  field.value = field.value.normalize("NFKC").replace(/[\s-]/g, "").replace(/(.{4})(?=.)/g, "$1 ");
+});
+
+// What may be sent once and not stay on the page is gone as soon as it is on its way.
+document.addEventListener("htmx:beforeSend", (event) => {
+  event.detail.elt.querySelectorAll("[data-once]").forEach((field) => { field.value = ""; });
+});
+
 // Opens what a page may not open by itself without a script: the printer's dialogue.
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-print]")) window.print();
