@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,11 @@ from annotated_types import Ge, Le, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from config.settings import HqFileSettings, TerminalSettings
+from config.errors import JingkaError
+from config.settings import READER_KINDS, HqFileSettings, TerminalSettings
+from drivers.card import AuthenticityReason, CardError, ReaderError
+from drivers.framing import FRAMINGS
+from drivers.reader import ReaderState
 from sync.headquarters.projection import FlagCode
 from sync.wire import PROBLEM_STATUS, ProblemCode
 from terminal.cli import app
@@ -28,6 +32,7 @@ from terminal.offers.refusal import REFUSAL_WORDS
 from tests.config.error_tree import error_classes, import_all
 
 DOCS = Path(__file__).parents[1] / "docs"
+LOCALE = DOCS.parent / "terminal" / "web" / "locale"
 Rows = list[list[str]]
 
 
@@ -162,15 +167,12 @@ def error_rows() -> Rows:
     """Every error, by room."""
     import_all()
     classes = sorted(error_classes(), key=lambda each: (each.__module__.split(".")[:2], each.code))
-    return [
-        [
-            f"`{each.code}`",
-            each.retry.value,
-            f"{each.what.zh}<br>→ {each.hint.zh}",
-            f"{each.what.en}<br>→ {each.hint.en}",
-        ]
-        for each in classes
-    ]
+    return [[f"`{each.code}`", each.retry.value, *_words(each)] for each in classes]
+
+
+def _words(error: type[JingkaError]) -> list[str]:
+    """What happened and the next step, in both languages."""
+    return [f"{error.what.zh}<br>→ {error.hint.zh}", f"{error.what.en}<br>→ {error.hint.en}"]
 
 
 def problem_rows() -> Rows:
@@ -178,7 +180,34 @@ def problem_rows() -> Rows:
     return [[f"`{code}`", str(PROBLEM_STATUS[code])] for code in ProblemCode]
 
 
-def _codes(codes: type[StrEnum]) -> Rows:
+# --- readers ----------------------------------------------------------------------------------------------------------
+
+
+def message_rows(branch: type[JingkaError]) -> Rows:
+    """Every error of a branch, with the first sentence of its docstring."""
+    import_all()
+    classes = sorted((each for each in error_classes() if issubclass(each, branch)), key=lambda each: each.code)
+    return [
+        [f"`{each.code}`", " ".join((each.__doc__ or "").partition("\n\n")[0].split()), *_words(each)]
+        for each in classes
+    ]
+
+
+def state_rows() -> Rows:
+    """Every state of a reader, with the words of the status page."""
+    words = {name: tomllib.loads((LOCALE / f"{name}.toml").read_text(encoding="utf-8")) for name in ("zh", "en")}
+    return [
+        [f"`{state}`", *(f"{each['reader'][state]}<br>→ {each['reader-hint'][state]}" for each in words.values())]
+        for state in ReaderState
+    ]
+
+
+def frame_rows() -> Rows:
+    """Every frame of a serial line."""
+    return [[f"`{name}`", framing.words.zh, framing.words.en] for name, framing in FRAMINGS.items()]
+
+
+def _codes(codes: Iterable[str]) -> Rows:
     return [[f"`{code}`"] for code in codes]
 
 
@@ -193,6 +222,18 @@ TABLES = (
     Table("commands.md", "options", ("option", "of", "meaning"), option_rows),
     Table("refusals.md", "refusals", ("code", "zh", "en", "numbers", "next step"), refusal_rows, 2),
     Table("errors.md", "errors", ("code", "retry", "zh", "en"), error_rows),
+    Table(
+        "readers.md",
+        "kinds",
+        ("kind", "what it reads", "how it is connected"),
+        lambda: _codes(READER_KINDS),
+        2,
+    ),
+    Table("readers.md", "frames", ("frame", "zh", "en", "readers, and what to set in them"), frame_rows, 1),
+    Table("readers.md", "states", ("state", "zh", "en", "what is behind it"), state_rows, 1),
+    Table("readers.md", "card-messages", ("code", "what happened", "zh", "en"), lambda: message_rows(CardError)),
+    Table("readers.md", "reader-messages", ("code", "what happened", "zh", "en"), lambda: message_rows(ReaderError)),
+    Table("readers.md", "reasons", ("reason", "what is behind it"), lambda: _codes(AuthenticityReason), 1),
     Table("api.md", "problems", ("code", "status", "what the terminal does"), problem_rows, 1),
     Table("headquarters.md", "flags", ("code", "what it means and what to do"), lambda: _codes(FlagCode), 1),
 )

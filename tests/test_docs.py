@@ -15,8 +15,21 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from pydantic import TypeAdapter
 
-from config.settings import HqFileSettings, TerminalSettings, known_keys, load_hq, load_terminal
+from config.settings import (
+    READER_KINDS,
+    HqFileSettings,
+    ReaderSection,
+    SerialReaderSection,
+    TerminalSettings,
+    known_keys,
+    load_hq,
+    load_terminal,
+)
+from drivers.card import Authenticity, AuthenticityReason, CardError, ReaderError
+from drivers.framing import FRAMINGS
+from drivers.reader import ReaderState
 from drivers.virtual.card import DEMO_CARDS
 from sync.headquarters.app import create_app as create_headquarters
 from sync.headquarters.projection import FlagCode
@@ -81,6 +94,32 @@ def test_every_code_between_terminal_and_headquarters_is_explained() -> None:
     assert set(FlagCode) - code_of("headquarters.md") == set()
 
 
+def test_every_reader_frame_and_state_is_explained() -> None:
+    assert {*READER_KINDS, *FRAMINGS, *ReaderState, *Authenticity, *AuthenticityReason} - code_of("readers.md") == set()
+
+
+def test_every_message_about_cards_and_readers_is_explained() -> None:
+    import_all()
+    codes = {each.code for each in error_classes() if issubclass(each, CardError | ReaderError)}
+    assert len(codes) > 20
+    assert codes - code_of("readers.md") == set()
+
+
+def test_every_reader_and_frame_has_an_example_that_loads() -> None:
+    blocks = [tomllib.loads(shown) for shown in re.findall(r"^ *```toml\n(.*?)^ *```", read("readers.md"), re.M | re.S)]
+    sections = TypeAdapter(tuple[ReaderSection, ...])
+    readers = [reader for each in blocks for reader in sections.validate_python(each["readers"])]
+    assert {reader.kind for reader in readers} >= set(READER_KINDS) - {"virtual"}
+    frames = {reader.frame for reader in readers if isinstance(reader, SerialReaderSection)}
+    assert frames <= set(FRAMINGS)
+    assert frames >= {"plain", "idtech", "ecr-55aa"}
+
+
+def test_the_rules_shown_are_the_files_that_are_installed() -> None:
+    (rule,) = re.findall(r"```js\n(.*?)```", read("readers.md"), re.DOTALL)
+    assert rule in (ROOT / "systemd" / "50-jingka-pcscd.rules").read_text(encoding="utf-8")
+
+
 @pytest.fixture
 def applications(tmp_path: Path) -> Iterator[list[FastAPI]]:
     """The terminal and headquarters, as the demonstration builds them; neither listens."""
@@ -103,7 +142,7 @@ def test_every_call_of_both_apis_is_explained(applications: list[FastAPI]) -> No
 @every_table
 def test_no_cell_is_left_empty(table: Table) -> None:
     rows = cells(block(read(table.page), table.name)[1])
-    assert len(rows) > len(FlagCode), "the header and a row for each"
+    assert len(rows) == 1 + len({row[0] for row in table.rows()}), "the header and a row for each"
     for key, row in rows.items():
         assert len(row) == len(table.columns), f"{key} has another number of cells than the header"
         assert all(row[-table.written :]) if table.written else True, f"{key}: write the last cells"
