@@ -42,7 +42,7 @@ from terminal.membership.desk import IssuerRange, MembershipDesk
 from terminal.membership.token import ProgrammeKey, load_programme_key
 from terminal.offers.book import LoadedBook, load_book
 from terminal.offers.sale import Place
-from terminal.readers import make_readers
+from terminal.readers import chip_terms, make_readers
 from terminal.serving.hub import Hub
 from terminal.serving.people import People
 from terminal.status import Status
@@ -125,7 +125,8 @@ class Daemon:
             settings.membership.roll,
             settings.membership.changes,
         )
-        readers, presenter = make_readers(settings.readers, settings.demo)
+        terms, keys_fault = chip_terms(settings.authenticity)
+        readers, presenter = make_readers(settings.readers, settings.demo, terms)
         self.ledger = Ledger.open(settings.data_dir / LEDGER_FILE, terminal.name, self.clock)
         self.agent = Agent(
             ledger=self.ledger,
@@ -161,6 +162,7 @@ class Daemon:
             supervisor=self.supervisor,
             outcomes=outcomes,
             clock=self.clock,
+            keys_fault=keys_fault,
         )
         self._pid_file = settings.data_dir / DAEMON_PID_FILE
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -26,6 +26,7 @@ from config.places import PEOPLE_FILE
 from config.settings import TerminalSettings, load_hq, load_terminal
 from config.zone import SHANGHAI
 from drivers.virtual.card import DEMO_CARDS, DEMO_ISSUERS
+from drivers.virtual.demo_authority import DEMO_AUTHORITY
 from terminal.membership.build import write_roll
 from terminal.membership.card_list import RosterLine
 from terminal.membership.standing import MemberClass, Standing
@@ -38,6 +39,7 @@ OPERATOR = ("h01", "总部值班", "operator", "2468")
 READY_S = 30  # both services answer within this, or the demonstration gives up
 STOP_S = 10  # a clean end takes well under this
 ISSUED = date(2020, 5, 4)
+SCHEME_KEY_EXPIRES = date(2049, 12, 31)  # as the cards do
 
 ON_THE_ROLL: dict[str, tuple[Standing, MemberClass]] = {
     "member": (Standing.ACTIVE, MemberClass.ORDINARY),
@@ -45,6 +47,7 @@ ON_THE_ROLL: dict[str, tuple[Standing, MemberClass]] = {
     "model-worker": (Standing.ACTIVE, MemberClass.MODEL_WORKER),
     "hardship": (Standing.ACTIVE, MemberClass.HARDSHIP),
     "stripe-member": (Standing.ACTIVE, MemberClass.ORDINARY),
+    "copied": (Standing.ACTIVE, MemberClass.ORDINARY),  # its number is good, its chip is not
     "expired": (Standing.ACTIVE, MemberClass.ORDINARY),  # the card's own date has passed
     "suspended": (Standing.SUSPENDED, MemberClass.ORDINARY),
     "lost": (Standing.LOST, MemberClass.ORDINARY),
@@ -96,6 +99,7 @@ def prepare(root: Path, reader: str) -> tuple[Path, Path]:
     key = _programme_key(root / "programme-key.toml")
     write_roll((_line(name, key) for name in ON_THE_ROLL), root / "roll.bin", key)
     _write_book(root / "book.json")
+    (root / "scheme-keys.toml").write_text(DEMO_AUTHORITY.key_file(SCHEME_KEY_EXPIRES), encoding="utf-8")
     _add_people(terminal_dir / PEOPLE_FILE, PEOPLE)
     _add_people(hq_dir / PEOPLE_FILE, (OPERATOR,))
     hq_file = root / "headquarters.toml"
@@ -114,6 +118,8 @@ name = "{TERMINAL}"
 roll = "roll.bin"
 programme_key = "programme-key.toml"
 issuers = [{issuers}]
+[authenticity]
+keys = "scheme-keys.toml"
 [offers]
 book = "book.json"
 slices = {{ "winter-film/pool" = {FILM_SLICE} }}

@@ -8,14 +8,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from config.settings import DemoSection, PcscReaderSection, ReaderSection, SerialReaderSection
+from config.errors import JingkaError
+from config.settings import AuthenticitySection, DemoSection, PcscReaderSection, ReaderSection, SerialReaderSection
+from drivers.chip_reading import ChipTerms
 from drivers.reader import Reader
 
 if TYPE_CHECKING:
     from drivers.virtual.card import CardPresenter
 
 
-def make_readers(sections: Sequence[ReaderSection], demo: DemoSection) -> tuple[list[Reader], CardPresenter | None]:
+def chip_terms(authenticity: AuthenticitySection) -> tuple[ChipTerms, JingkaError | None]:
+    """What every chip reader is given, and the key file's fault if it has one: chips are read all the same."""
+    if authenticity.keys is None:
+        return ChipTerms(), None
+    from drivers.pboc.authenticity.keys import SchemeKeysError, load_scheme_keys
+
+    try:
+        return ChipTerms(keys=load_scheme_keys(authenticity.keys)), None
+    except SchemeKeysError as error:
+        return ChipTerms(), error
+
+
+def make_readers(
+    sections: Sequence[ReaderSection], demo: DemoSection, terms: ChipTerms
+) -> tuple[list[Reader], CardPresenter | None]:
     """The readers of the settings and, in the demonstration, what plays cards into one of them."""
     readers: list[Reader] = []
     presenter: CardPresenter | None = None
@@ -27,7 +43,7 @@ def make_readers(sections: Sequence[ReaderSection], demo: DemoSection) -> tuple[
         if isinstance(section, PcscReaderSection):
             from drivers.pcsc import PcscReader
 
-            readers.append(PcscReader(section.name))
+            readers.append(PcscReader(section.name, terms=terms))
         elif isinstance(section, SerialReaderSection):
             from drivers.serial_port import SerialReader, SerialSettings
 
@@ -53,7 +69,7 @@ def make_readers(sections: Sequence[ReaderSection], demo: DemoSection) -> tuple[
         else:
             from drivers.virtual.in_process import VirtualReader
 
-            virtual = VirtualReader(section.name)
+            virtual = VirtualReader(section.name, terms=terms)
             readers.append(virtual)
             if demo.cards and demo.presenter == "virtual":
                 presenter = virtual

@@ -32,6 +32,7 @@ class Status:
         supervisor: Supervisor,
         outcomes: Outcomes,
         clock: SystemClock,
+        keys_fault: JingkaError | None,
     ) -> None:
         self._settings = settings
         self._counter = counter
@@ -41,11 +42,12 @@ class Status:
         self._supervisor = supervisor
         self._outcomes = outcomes
         self._clock = clock
+        self._keys_fault = keys_fault
         self._version = version(DISTRIBUTION)
 
     def now(self) -> StatusNow:
         """Everything at this moment; reads a few pages of the roll and asks the ledger, well under a millisecond."""
-        faults: list[JingkaError] = []
+        faults: list[JingkaError] = [] if self._keys_fault is None else [self._keys_fault]
         revision, offers, cards, roll_revision = None, 0, None, ""
         try:
             book = self._counter.book

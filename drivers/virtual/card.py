@@ -21,6 +21,15 @@ class ChipKind(StrEnum):
     QPBOC = "qpboc"  # contactless, and all data in the processing options: no records named
 
 
+class ChipProof(StrEnum):
+    """What the chip can show for being genuine."""
+
+    NONE = "none"
+    STATIC = "static"  # the issuer's signature over its data
+    DYNAMIC = "dynamic"  # a key of its own
+    COPIED = "copied"  # a copy of a dynamic one: all its data, not its key
+
+
 @dataclass(frozen=True, slots=True)
 class VirtualCard:
     """One card. `digits` is a Luhn-good test number and never shows; `expiry_yymm` as on track 2 (`0000` = none).
@@ -36,6 +45,7 @@ class VirtualCard:
     service_code: str = "220"
     chip: ChipKind = ChipKind.CONTACTLESS
     blocked: bool = False
+    proof: ChipProof = ChipProof.DYNAMIC
 
     @property
     def pan(self) -> Pan:
@@ -65,14 +75,20 @@ _CARDS = (
     VirtualCard("member", Words("会员", "member"), "6210947000000000013", chip=ChipKind.CONTACTLESS),
     VirtualCard("member-2", Words("会员（二）", "second member"), "6231200100000000217", chip=ChipKind.CONTACT),
     VirtualCard("model-worker", Words("劳动模范", "model worker"), "6231207000000000030", chip=ChipKind.QPBOC),
-    VirtualCard("hardship", Words("困难职工", "member in hardship"), "6210947000000000047", chip=ChipKind.CONTACT),
+    VirtualCard(
+        "hardship",
+        Words("困难职工", "member in hardship"),
+        "6210947000000000047",
+        chip=ChipKind.CONTACT,
+        proof=ChipProof.STATIC,
+    ),
     VirtualCard("suspended", Words("口头挂失", "reported lost by telephone"), "6210947000000000054"),
     VirtualCard("lost", Words("正式挂失", "lost for good"), "6231207000000000063", chip=ChipKind.QPBOC),
     VirtualCard("expired", Words("已过期", "expired"), "6210947000000000070", expiry_yymm="2006"),
     VirtualCard("inactive", Words("未激活", "not yet activated"), "6231207000000000089", chip=ChipKind.CONTACT),
     VirtualCard("withdrawn", Words("已退会", "no longer a member"), "6210947000000000096"),
     VirtualCard("stranger", Words("不在名册", "not on the roll"), "6210947000000000104", chip=ChipKind.QPBOC),
-    VirtualCard("other-bank", Words("其他银行卡", "another bank's card"), "6250946000000016"),
+    VirtualCard("other-bank", Words("其他银行卡", "another bank's card"), "6250946000000016", proof=ChipProof.NONE),
     VirtualCard(
         "stripe-member",
         Words("磁条卡会员", "member with a stripe only"),
@@ -80,6 +96,7 @@ _CARDS = (
         service_code="520",
         chip=ChipKind.NONE,
     ),
+    VirtualCard("copied", Words("复制卡", "copy of a chip"), "6231207000000000113", proof=ChipProof.COPIED),
 )
 
 DEMO_CARDS: Mapping[str, VirtualCard] = MappingProxyType({card.name: card for card in _CARDS})

@@ -1,7 +1,7 @@
 """The chip of a virtual card: answers commands as a PBOC card does, on the card's side of the wire.
 
 Deterministic and strict: data of the wrong length, a record before its application is open, or an unknown command get
-the status word that a real card gives. It changes nothing and signs nothing.
+the status word that a real card gives. It changes nothing and signs nothing; `signed_chip` is the one that signs.
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ class VirtualChip:
         self.protocol = TransmissionProtocol.T1 if self.contactless else TransmissionProtocol.T0
         self.atr = CONTACTLESS_ATR if self.contactless else CONTACT_ATR
         self._pdol = _PDOL_CONTACTLESS if self.contactless else _PDOL_CONTACT
+        self._profile = _PROFILE
         self._records = _records(card)
+        self._signed: frozenset[tuple[int, int]] = frozenset()  # the records that the issuer signed
         self.reset()
 
     def reset(self) -> None:
@@ -109,6 +111,8 @@ class VirtualChip:
                 data, status = self._processing_options(apdu.data)
             case (0x00, Instruction.READ_RECORD):
                 data, status = self._record(apdu)
+            case (0x00, Instruction.INTERNAL_AUTHENTICATE):
+                data, status = self._sign(apdu.data)
             case (0x00 | 0x80, _):
                 data, status = b"", StatusWord.INSTRUCTION_NOT_SUPPORTED
             case _:
@@ -171,14 +175,20 @@ class VirtualChip:
         if data[:2] != bytes([Tag.COMMAND_TEMPLATE, asked]) or len(data) != 2 + asked:
             return b"", StatusWord.WRONG_DATA
         self._open = True
-        match self._card.chip:
-            case ChipKind.CONTACT:
-                return encode(Tag.OPTIONS_FORMAT_1, _PROFILE, _locator(self._records)), StatusWord.OK
-            case ChipKind.CONTACTLESS:
-                given = encode(Tag.FILE_LOCATOR, _locator(self._records))
-            case _:
-                given = _track2(self._card) + encode(Tag.PAN_SEQUENCE, b"\x01")
-        return encode(Tag.OPTIONS_FORMAT_2, encode(Tag.INTERCHANGE_PROFILE, _PROFILE), given), StatusWord.OK
+        if not self.contactless:
+            locator = file_locator(self._records, self._signed)
+            return encode(Tag.OPTIONS_FORMAT_1, self._profile, locator), StatusWord.OK
+        profile = encode(Tag.INTERCHANGE_PROFILE, self._profile)
+        return encode(Tag.OPTIONS_FORMAT_2, profile, self._given(data[2:])), StatusWord.OK
+
+    def _given(self, _told: bytes) -> bytes:
+        """What a contactless chip answers beside its profile to what it was told."""
+        if self._card.chip is ChipKind.QPBOC:
+            return track2(self._card) + encode(Tag.PAN_SEQUENCE, b"\x01")
+        return encode(Tag.FILE_LOCATOR, file_locator(self._records, self._signed))
+
+    def _sign(self, _values: bytes) -> tuple[bytes, StatusWord]:
+        return b"", StatusWord.INSTRUCTION_NOT_SUPPORTED
 
     def _record(self, apdu: CommandApdu) -> tuple[bytes, StatusWord]:
         sfi, mode = divmod(apdu.p2, 1 << 3)
@@ -200,23 +210,25 @@ def _records(card: VirtualCard) -> dict[tuple[int, int], bytes]:
         return {}
     if card.chip is ChipKind.CONTACT:
         return {
-            (1, 1): encode(Tag.RECORD, _track2(card), encode(Tag.HOLDER_NAME, b" /")),
-            (2, 1): encode(Tag.RECORD, *_number_and_expiry(card)),
+            (1, 1): encode(Tag.RECORD, track2(card), encode(Tag.HOLDER_NAME, b" /")),
+            (2, 1): encode(Tag.RECORD, *number_and_expiry(card)),
         }
     return {
         (2, 1): encode(Tag.RECORD, encode(Tag.HOLDER_NAME, b" /")),
-        (2, 2): encode(Tag.RECORD, _track2(card), *_number_and_expiry(card)),
+        (2, 2): encode(Tag.RECORD, track2(card), *number_and_expiry(card)),
     }
 
 
-def _number_and_expiry(card: VirtualCard) -> tuple[bytes, ...]:
+def number_and_expiry(card: VirtualCard) -> tuple[bytes, ...]:
+    """Tags 5F24 (unless the card has no expiry), 5A and 5F34."""
     number = encode(Tag.PAN, _packed(card.digits)), encode(Tag.PAN_SEQUENCE, b"\x01")
     if card.expiry_yymm == "0000":
         return number
     return encode(Tag.EXPIRY, bytes.fromhex(f"{card.expiry_yymm}28")), *number
 
 
-def _track2(card: VirtualCard) -> bytes:
+def track2(card: VirtualCard) -> bytes:
+    """Tag 57."""
     return encode(Tag.TRACK_2_EQUIVALENT, _packed(f"{card.digits}D{card.expiry_yymm}{card.service_code}00000"))
 
 
@@ -224,11 +236,15 @@ def _packed(digits: str) -> bytes:
     return bytes.fromhex(digits + "F" * (len(digits) % 2))
 
 
-def _locator(records: dict[tuple[int, int], bytes]) -> bytes:
+def file_locator(records: dict[tuple[int, int], bytes], signed: frozenset[tuple[int, int]]) -> bytes:
+    """The value of tag 94: which records there are, and how many of each file are signed."""
     files: dict[int, list[int]] = {}
     for sfi, number in records:
         files.setdefault(sfi, []).append(number)
-    return b"".join(bytes([sfi << 3, min(numbers), max(numbers), 0]) for sfi, numbers in files.items())
+    return b"".join(
+        bytes([sfi << 3, min(numbers), max(numbers), sum((sfi, number) in signed for number in numbers)])
+        for sfi, numbers in files.items()
+    )
 
 
 def _directory_entry() -> bytes:

@@ -15,6 +15,7 @@ from drivers.chip_reading import ChipReading, ChipTerms
 from drivers.reader import ReaderListener, ReaderState, ReaderStatus
 from drivers.virtual.card import ChipKind, VirtualCard
 from drivers.virtual.chip import VirtualChip
+from drivers.virtual.demo_authority import chip_of
 
 WAIT_S = 0.2  # how soon `run` notices `stop`
 PENDING_MAX = 64  # presentations waiting to be read; a person presents one at a time, a script may be faster
@@ -69,7 +70,7 @@ class VirtualReader:
         if card.chip is not ChipKind.NONE:
             self._card = card
             self._tell(listener, ReaderState.CARD)
-            self._read_chip(VirtualChip(card), listener)
+            self._read_chip(chip_of(card), listener)
             return
         try:
             read = self._stripe(card)

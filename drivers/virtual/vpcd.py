@@ -16,7 +16,8 @@ from enum import IntEnum
 
 from drivers.card import ReaderMissing
 from drivers.virtual.card import ChipKind, VirtualCard
-from drivers.virtual.chip import Chip, VirtualChip
+from drivers.virtual.chip import Chip
+from drivers.virtual.demo_authority import chip_of
 
 VPCD_PORT = 35963  # 0x8C7B, the driver's first slot; the second is one higher
 CONNECT_WAIT_S = 2.0  # the driver is on this machine: it answers at once or not at all
@@ -44,7 +45,7 @@ class VpcdCard:
     def present(self, card: VirtualCard) -> None:
         """Insert `card`, which must have a chip. Raises `ReaderMissing` when no driver listens there."""
         assert card.chip is not ChipKind.NONE, "a stripe card cannot be put into a chip reader"
-        self.present_chip(VirtualChip(card))
+        self.present_chip(chip_of(card))
 
     def present_chip(self, chip: Chip) -> None:
         """Insert any chip, for instance one that answers a recorded transcript."""

@@ -9,6 +9,7 @@ import json as json_format
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import typer
 from config.errors import JingkaError, Words
 from config.places import LEDGER_FILE, PEOPLE_FILE
 from config.settings import TerminalSettings, load_terminal
+from config.zone import SHANGHAI
 from terminal.commands.progress import progress_bar
 
 FREE_BYTES_MIN = 200 * 1024 * 1024  # weeks of sales; below it the doctor warns
@@ -85,6 +87,7 @@ def examine(config: Path) -> list[Check]:
         ("enrolment", _enrolment),
         ("line", _line),
         ("readers", _readers),
+        ("chips", _chips),
     )
     for name, probe in probes:
         _probe(checks, name, lambda probe=probe: probe(settings), str)  # type: ignore[misc]
@@ -209,3 +212,16 @@ def _readers(settings: TerminalSettings) -> str:
     kinds = [section.kind for section in settings.readers]
     found = pcsc_readers() if "pcsc" in kinds else []
     return f"set: {', '.join(kinds) or 'none'}; plugged in: {', '.join(found) or '-'}"
+
+
+def _chips(settings: TerminalSettings) -> str:
+    """Whether chips can be checked, and what keys still count today."""
+    from drivers.pboc.authenticity.keys import load_scheme_keys
+
+    if settings.authenticity.keys is None:
+        return "not checked: no key file is set"
+    today = datetime.now(SHANGHAI).date()
+    keys = load_scheme_keys(settings.authenticity.keys)
+    return "; ".join(
+        f"key {key.name} {'until' if today <= key.expires else 'expired'} {key.expires.isoformat()}" for key in keys
+    )

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -100,8 +100,8 @@ class SchemeKeys:
             if self._keys.setdefault((key.rid, key.index), key) is not key:
                 raise SchemeKeyTwice("read keys", key.name)
 
-    def __len__(self) -> int:
-        return len(self._keys)
+    def __iter__(self) -> Iterator[SchemeKey]:
+        return iter(self._keys.values())
 
     def find(self, rid: bytes, index: int) -> SchemeKey | None:
         """The key that a card names by its application's scheme and tag 8F."""
