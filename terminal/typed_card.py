@@ -75,7 +75,7 @@ def _plain(number: str) -> str:
 
 
 def _pan(digits: str) -> Pan:
-    if not (digits.isascii() and digits.isdigit()):
+    if digits.strip("0123456789"):
         raise _mistyped("只能是数字", "only digits, please")
     if not PAN_DIGITS_MIN <= len(digits) <= PAN_DIGITS_MAX:
         raise _mistyped(
