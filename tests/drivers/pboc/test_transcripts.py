@@ -114,7 +114,8 @@ def test_a_transcript_names_nobody(name: str) -> None:
 )
 def test_the_search_for_numbers_finds_one_at_any_nibble(octets: str) -> None:
     assert luhn_valid(STRANGER)
-    assert STRANGER in numbers_in(octets.format(STRANGER))
+    found = numbers_in(octets.format(STRANGER))
+    assert any(STRANGER in number for number in found)
 
 
 def numbers_in(nibbles: str) -> set[str]:
