@@ -38,6 +38,8 @@ JingkaError
 │   │   ├── ModuleNoise (drivers.pn532.link)
 │   │   └── OnlyNoise (drivers.swipes)
 │   ├── ReaderServiceDown (drivers.card)
+│   ├── NothingHeard (drivers.detect)
+│   ├── NothingRecognised (drivers.detect)
 │   ├── FrameUnknown (drivers.framing.faults)
 │   ├── CardReset (drivers.pcsc_service)
 │   ├── ReaderStuck (drivers.pcsc_visit)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 WRITE_WAIT_S = 1.0  # a port takes some hundred bytes at once; one that does not within this time hangs
 
+_HUNG_UP = frozenset({errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO})  # no such device, or no more
+
 Parity = Literal["N", "E", "O"]  # none, even, odd
 
 
@@ -77,7 +79,11 @@ def port_faults_typed(operation: str, reader: str, settings: PortSettings) -> It
         yield
     except OSError as fault:  # serial.SerialException is one
         raise _port_fault(operation, reader, settings, fault) from fault
-    except (termios.error, ValueError, OverflowError) as fault:  # pyserial lets these through
+    except termios.error as fault:  # pyserial lets these and the next through
+        if fault.args[0] in _HUNG_UP:
+            raise ReaderMissing(operation, reader) from fault
+        raise PortSettingsRefused(operation, reader, settings=str(settings)) from fault
+    except (ValueError, OverflowError) as fault:
         raise PortSettingsRefused(operation, reader, settings=str(settings)) from fault
 
 
@@ -87,7 +93,7 @@ def _port_fault(operation: str, reader: str, settings: PortSettings, fault: OSEr
             return ReaderForbidden(operation, reader)
         case errno.EBUSY | errno.EAGAIN:  # EAGAIN: the exclusive lock is taken
             return ReaderBusy(operation, reader)
-        case errno.ENOENT | errno.ENXIO | errno.ENODEV | errno.EIO:
+        case number if number in _HUNG_UP:
             return ReaderMissing(operation, reader)
         case None if operation == "open port":  # pyserial, when the device is no terminal
             return PortSettingsRefused(operation, reader, settings=str(settings))
