@@ -20,6 +20,7 @@ from drivers.card import (
     CardRead,
     CardRefused,
     CardRemoved,
+    DeviceCard,
     NotACard,
     ReaderBusy,
     ReaderError,
@@ -157,7 +158,7 @@ class CardVisit:
         while True:
             try:
                 return self._attempt(service)
-            except (NotACard, CardRefused, CardSilent, CardTooSlow, CommandForbidden):
+            except (NotACard, CardRefused, DeviceCard, CardSilent, CardTooSlow, CommandForbidden):
                 raise  # the card's own clear answer, or ours: another try gives the same
             except (ReaderForbidden, ReaderServiceDown, ReaderStuck):
                 raise  # not about this card
