@@ -32,6 +32,17 @@ class PortSettingsRefused(ReaderError):
     hint = Words("请检查设备路径、波特率、数据位和校验位设置", "check the device path, baud rate, byte size and parity")
 
 
+class PortBusy(ReaderBusy):
+    """Another program holds the port open."""
+
+    code = "port-busy"
+    what = Words("串口 {subject} 被其他程序占用", "another program holds port {subject}")
+    hint = Words(
+        "请关闭占用该串口的程序；如果是本终端，请先执行 systemctl stop jingka-terminal",
+        "close the program that has it open; if that is this terminal: systemctl stop jingka-terminal",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class PortSettings:
     """Which port, and how fast and in which form its bytes travel."""
@@ -92,7 +103,7 @@ def _port_fault(operation: str, reader: str, settings: PortSettings, fault: OSEr
         case errno.EACCES | errno.EPERM:
             return ReaderForbidden(operation, reader)
         case errno.EBUSY | errno.EAGAIN:  # EAGAIN: the exclusive lock is taken
-            return ReaderBusy(operation, reader)
+            return PortBusy(operation, reader)
         case number if number in _HUNG_UP:
             return ReaderMissing(operation, reader)
         case None if operation == "open port":  # pyserial, when the device is no terminal

@@ -103,8 +103,21 @@ def enrol(
 
 
 @app.command()
-def readers(json: JSON = False) -> None:
-    """List the readers of this machine."""
+def readers(
+    device: Annotated[str | None, typer.Argument(help="with --detect: the port; none: the only one there is")] = None,
+    detect: Annotated[bool, typer.Option("--detect", help="find a serial reader's settings while you swipe")] = False,
+    json: JSON = False,
+    out: Annotated[Path | None, typer.Option(help="with --detect: write the table here too")] = None,
+    write: Annotated[Path | None, typer.Option(help="with --detect: add the table to this settings file")] = None,
+) -> None:
+    """List the readers of this machine, or find out how a serial one must be set."""
+    if detect:
+        from terminal.commands.detect import detect_reader
+
+        detect_reader(device, json, out, write)
+        return
+    if device or out or write:
+        raise typer.BadParameter("DEVICE, --out and --write go with --detect")
     from terminal.commands.inspect import list_readers
 
     list_readers(json)

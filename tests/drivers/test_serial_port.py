@@ -18,13 +18,12 @@ from drivers.card import (
     EntryMode,
     Expiry,
     MalformedCard,
-    ReaderBusy,
     ReaderError,
     ReaderMissing,
 )
 from drivers.framing import FRAMINGS, SILENCE_MS, Frame, FrameUnknown, FrameUnreadable, PlainLine
 from drivers.magstripe import StripeUnread, WrongTrack
-from drivers.port import PortSettingsRefused
+from drivers.port import PortBusy, PortSettingsRefused
 from drivers.reader import ReaderState
 from drivers.serial_port import READ_BYTES_MAX, SerialReader, SerialSettings
 from drivers.supervision import Supervisor
@@ -246,7 +245,7 @@ def test_a_reader_that_is_plugged_in_later_is_found(tmp_path: Path) -> None:
 
 def test_a_port_that_another_program_holds_is_busy(plugged: PtyPresenter, start: StartReader) -> None:
     start(plugged)
-    assert type(run_and_fail(settings_of(plugged))) is ReaderBusy
+    assert type(run_and_fail(settings_of(plugged))) is PortBusy
 
 
 @pytest.mark.parametrize(

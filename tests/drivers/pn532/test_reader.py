@@ -387,7 +387,7 @@ def test_a_port_where_something_else_talks_is_a_typed_error(flood: bytes, error:
 
 def test_a_port_that_another_program_holds_is_busy(module: VirtualPn532, start: StartReader) -> None:
     start(module)
-    assert type(run_and_fail(module)) is ReaderBusy
+    assert isinstance(run_and_fail(module), ReaderBusy)
 
 
 @pytest.mark.parametrize("moment", ["idle", "card lies", "module silent", "within a reading"])
