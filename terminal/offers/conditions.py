@@ -95,7 +95,7 @@ def when_refusals(prepared: PreparedOffer, place: Place, moment: Moment, day: Of
     for fault in faults:
         yield _day_refusal(fault, when, day.day, coming)
     if not day.open:
-        hours = joined([_hours(window) for window in when.windows])
+        hours = joined([hours_words(window) for window in when.windows])
         now = moment.time.strftime("%H:%M")
         yield Refusal(RefusalCode.OUTSIDE_HOURS, {"now": now, "opens": hours.en, **coming}, {"hours": hours})
 
@@ -141,7 +141,8 @@ def since_refusals(prepared: PreparedOffer, member: Member, usage: Usage, day: d
         yield Refusal(RefusalCode.PERIOD_OVER, numbers, words)
 
 
-def _hours(window: OpenWindow) -> Words:
+def hours_words(window: OpenWindow) -> Words:
+    """Hours and weekdays of a window."""
     end = window.end or time.min
     span = f"{window.start:%H:%M}-{'24:00' if end == time.min else f'{end:%H:%M}'}"
     tail = Words("（次日）", " (next morning)") if window.over_midnight else Words("", "")

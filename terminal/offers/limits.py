@@ -39,8 +39,10 @@ WINDOW_WORDS: Mapping[Window, Words] = {
     Window.CAMPAIGN: Words("本次活动", " in this campaign:"),
     Window.EVER: Words("总共", " altogether:"),
 }
-USES_WORDS = Words("次", "time(s)")
-FEN_WORDS = Words("元", "yuan")
+COUNT_WORDS: Mapping[Count, Words] = {  # units are called what the category calls them
+    Count.USES: Words("次", "time(s)"),
+    Count.FEN: Words("元", "yuan"),
+}
 
 
 class Usage(Protocol):
@@ -221,7 +223,7 @@ def _limit_words(limit: Limit, numbers: Mapping[str, int | str], category: Categ
     words = {
         "scope": joined([SCOPE_WORDS[scope] for scope in Scope if scope in limit.per]),
         "window": WINDOW_WORDS[limit.window],
-        "unit": {Count.UNITS: category.unit.words, Count.USES: USES_WORDS, Count.FEN: FEN_WORDS}[limit.count],
+        "unit": COUNT_WORDS.get(limit.count, category.unit.words),
         "frees": Words(f"，{frees} 起可以再用", f"; again from {frees}") if frees else Words("", ""),
     }
     if limit.count is Count.FEN:
