@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from config.errors import JingkaError
 from drivers.card import CardRead, EntryMode, Step
 from drivers.pboc.dol import TerminalData
 from drivers.pboc.evidence import Authenticate
@@ -14,17 +15,23 @@ from drivers.pboc.exchange import TransmissionProtocol, Transmit
 from drivers.pboc.read import read_card
 from drivers.terminal_data import terminal_data_now
 from drivers.trace import StepTracer
+from drivers.traffic import followed
 
 if TYPE_CHECKING:
     from drivers.pboc.authenticity.keys import SchemeKeys
+    from drivers.recording import Conversation, ReadRecorder
 
 
 @dataclass(frozen=True, slots=True)
 class ChipTerms:
-    """What this terminal brings to every chip, the same for all its readers. No `keys`: no chip is checked."""
+    """What this terminal brings to every chip, the same for all its readers.
+
+    No `keys`: no chip is checked. No `recorder`: no reading is written down.
+    """
 
     terminal_data: Callable[[], TerminalData] = terminal_data_now
     keys: SchemeKeys | None = None
+    recorder: ReadRecorder | None = None
 
 
 class ChipReading:
@@ -39,7 +46,9 @@ class ChipReading:
         reader: str,
         terms: ChipTerms,
     ) -> None:
-        self._tracer = StepTracer(transmit)
+        transmit = followed(transmit, reader)
+        self._conversation = _kept(transmit) if terms.recorder else None
+        self._tracer = StepTracer(self._conversation or transmit)
         self._protocol = protocol
         self._contactless = contactless
         self._reader = reader
@@ -52,6 +61,24 @@ class ChipReading:
 
     def read(self) -> CardRead:
         """The card. Raises what `read_card` and the port below raise."""
+        try:
+            read = self._read()
+        except Exception as fault:
+            self._record(fault.code if isinstance(fault, JingkaError) else type(fault).__name__.lower())
+            raise
+        self._record("read")
+        return read
+
+    def _record(self, outcome: str) -> None:
+        if self._terms.recorder is None or self._conversation is None:
+            return
+        from drivers.recording import Reading
+
+        self._terms.recorder.keep(
+            Reading(self._reader, self._contactless, self._protocol, outcome, self._conversation.pairs)
+        )
+
+    def _read(self) -> CardRead:
         started_ns = time.monotonic_ns()
         terminal_data = self._terms.terminal_data()
         authenticate = self._authenticator(terminal_data)
@@ -83,3 +110,9 @@ class ChipReading:
         from drivers.pboc.authenticity.verify import Authenticator
 
         return Authenticator(self._terms.keys, terminal_data.today)
+
+
+def _kept(transmit: Transmit) -> Conversation:
+    from drivers.recording import Conversation  # only a till that records needs it
+
+    return Conversation(transmit)

@@ -72,9 +72,10 @@ _TRACK_2 = frozenset({Tag.TRACK_2_EQUIVALENT, Tag.TRACK_2_DATA})
 _ANSWERS = frozenset({Tag.FILE_CONTROL_INFORMATION, Tag.RECORD, Tag.OPTIONS_FORMAT_1, Tag.OPTIONS_FORMAT_2})
 _TOLD_IN_FULL = frozenset({Instruction.GET_PROCESSING_OPTIONS, Instruction.INTERNAL_AUTHENTICATE})  # our own data
 
-_LIKE_A_NUMBER = re.compile(rf"[1-9]\d{{{PAN_DIGITS_MIN - 1},}}")
+_DIGITS_MAX = 10  # in a row, in a value that is told: more may be most of a card number, cut by a wrong length
+_LIKE_A_NUMBER = re.compile(rf"[1-9]\d{{{_DIGITS_MAX},}}")
 _CONSTRUCTED = 0x20  # in a tag's first octet
-_REGISTERED = 0xA  # ISO/IEC 7816-5: the first half octet of an internationally registered application provider
+_REGISTERED = 0xA  # ISO/IEC 7816-5: A international, D national; the first half octet of a registered identifier
 _EXPIRY_AND_SERVICE = 7  # digits behind track 2's separator that are not the issuer's own
 _LAST = 4
 _LINE_MARKS = b";=?%^+\x02\x03\r\n"  # sentinels, separators and frame ends
@@ -196,7 +197,7 @@ def _looks_harmless(tag: int, value: bytes) -> bool:
     """Whether a value of a harmless tag is what it should be: a card could put its number anywhere."""
     if tag in _LOCATORS:
         return _is_locator(value[_LOCATORS[Tag(tag)] :])
-    if tag in _IDENTIFIERS and value and value[0] >> 4 == _REGISTERED:
+    if tag in _IDENTIFIERS and value and value[0] >> 4 >= _REGISTERED:
         return True  # 31 digits in a row are usual here
     text = value.decode("latin-1")
     if tag in _TEXTS and text.isascii() and text.isprintable():
