@@ -15,6 +15,7 @@ from drivers.framing import Frame, Framing, framing_named
 from drivers.port import PortSettings, opened_port, port_faults_typed
 from drivers.reader import ReaderListener
 from drivers.swipes import SwipeDesk
+from drivers.traffic import line_heard
 
 if TYPE_CHECKING:
     import serial
@@ -53,6 +54,7 @@ class SerialReader:
                     # One byte ends the wait; what else is ready comes along, so no swipe waits for a full buffer.
                     data = port.read(min(max(1, port.in_waiting), READ_BYTES_MAX))
                 now_ns = time.monotonic_ns()
+                line_heard(self.name, data)
                 for outcome in framing.feed(data, now_ns // 1_000_000):
                     if isinstance(outcome, Frame):
                         desk.frame(outcome, now_ns)
