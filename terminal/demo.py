@@ -120,6 +120,8 @@ programme_key = "programme-key.toml"
 issuers = [{issuers}]
 [authenticity]
 keys = "scheme-keys.toml"
+[counter]
+manual_entry = true
 [offers]
 book = "book.json"
 slices = {{ "winter-film/pool" = {FILM_SLICE} }}

@@ -23,7 +23,8 @@ PERIOD_DAYS_MAX: Final = 366  # a year, for the yearly review
 class RedemptionView:
     """One redemption as people see it: money in fen, `list` and `pay` as authorised, `voided_*` what came back of it.
 
-    `authorised_at` is the counter's clock; `arrived_at` and `changed_at` are ours.
+    `entry_mode` is how the card was read, `approved_by` the manager who let its number be typed. `authorised_at` is the
+    counter's clock; `arrived_at` and `changed_at` are ours.
     """
 
     id: str
@@ -41,6 +42,8 @@ class RedemptionView:
     masked: str
     cashier: str
     granted: str
+    entry_mode: str
+    approved_by: str | None
     business_day: str
     authorised_at: datetime
     arrived_at: datetime
@@ -130,8 +133,15 @@ def _views(connection: Connection, query: Select[Any]) -> list[RedemptionView]:
 def _view(row: Row[Any]) -> RedemptionView:
     found = row._mapping
     same = {name: found[name] for name in RedemptionView.__dataclass_fields__ if name in found}
-    name = json.loads(found["record"])["offer_name"]
-    return RedemptionView(**same, offer_name=name, list=found["list_fen"], pay=found["pay_fen"])
+    record = json.loads(found["record"])
+    return RedemptionView(
+        **same,
+        offer_name=record["offer_name"],
+        list=found["list_fen"],
+        pay=found["pay_fen"],
+        entry_mode=record["entry_mode"],
+        approved_by=record.get("approved_by"),  # not in records of before there were any
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from config.zone import SHANGHAI
 from terminal.ledger.project import Redemption, RedemptionState
 
 HOURS = 24
+CHIP_PASSED_BY = frozenset({"manual", "fallback"})  # ways of reading a card that a manager should look at
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,8 @@ class RedemptionRow:
     """One redemption of the day.
 
     `at` is its authorisation in Asia/Shanghai; `sold` what was authorised, `voided` what was taken back of it,
-    `counted` what it adds to the day's total. `settled_by` is the name of the cashier of the latest step.
+    `counted` what it adds to the day's total. `settled_by` is the name of the cashier of the latest step,
+    `approved_by` that of the manager who let the card number be typed.
     """
 
     id: str
@@ -100,6 +102,8 @@ class RedemptionRow:
     counted: Sums
     pos_reference: str | None
     reason: str | None
+    entry_mode: str
+    approved_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,11 @@ class DailyReport:
     def voids(self) -> tuple[RedemptionRow, ...]:
         """Those of which some or all was taken back, with their reasons."""
         return tuple(row for row in self.redemptions if row.voided.units)
+
+    @property
+    def without_chip(self) -> tuple[RedemptionRow, ...]:
+        """Those whose card number was typed, or whose stripe stood in for a chip that could not be read."""
+        return tuple(row for row in self.redemptions if row.entry_mode in CHIP_PASSED_BY)
 
     @property
     def unsettled(self) -> tuple[RedemptionRow, ...]:
@@ -148,7 +157,7 @@ def daily(redemptions: Iterable[Redemption], day: str, names: Mapping[str, str] 
 
 def _row(redemption: Redemption, names: Mapping[str, str]) -> RedemptionRow:
     sold, voided = _sold(redemption), _voided(redemption)
-    settled_by = redemption.settled_by
+    settled_by, approved_by = redemption.settled_by, redemption.approved_by
     return RedemptionRow(
         id=redemption.id,
         sequence=redemption.sequence,
@@ -165,6 +174,8 @@ def _row(redemption: Redemption, names: Mapping[str, str]) -> RedemptionRow:
         counted=sold - voided if redemption.state is RedemptionState.COMPLETED else Sums(),
         pos_reference=redemption.pos_reference,
         reason=redemption.reason,
+        entry_mode=redemption.entry_mode,
+        approved_by=None if approved_by is None else names.get(approved_by, approved_by),
     )
 
 

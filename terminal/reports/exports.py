@@ -190,4 +190,6 @@ def _redemption_dict(row: RedemptionRow) -> dict[str, Any]:
         "counted": _sums_dict(row.counted),
         "pos_reference": row.pos_reference,
         "reason": row.reason,
+        "entry_mode": row.entry_mode,
+        "approved_by": row.approved_by,
     }

@@ -19,6 +19,15 @@ STATE_WORDS: dict[RedemptionState, Words] = {
 # Reasons that the counter writes by itself, as a code; all others are a cashier's own words.
 REASON_WORDS: dict[str, Words] = {"timeout": Words("超时未收款，自动取消", "not settled in time, cancelled by itself")}
 
+# By `drivers.card.EntryMode`, as it stands in an entry.
+ENTRY_WORDS: dict[str, Words] = {
+    "contact": Words("插卡", "inserted"),
+    "contactless": Words("挥卡", "tapped"),
+    "stripe": Words("刷磁条", "swiped"),
+    "fallback": Words("降级刷磁条", "swiped after a failed chip"),
+    "manual": Words("手工输入", "typed"),
+}
+
 TITLE = Words("{day} 当日报表", "Daily report {day}")
 SUMMARY = Words("汇总", "Summary")
 OFFERS = Words("按优惠", "By offer")
@@ -49,6 +58,8 @@ _POS_REFERENCE = Words("POS参考号", "POS reference")
 _REASON = Words("原因", "Reason")
 _SETTLED_BY = Words("经办人", "Settled by")
 _NUMBER = Words("编号", "Id")
+_ENTRY_MODE = Words("读卡方式", "Card read by")
+_APPROVED_BY = Words("批准人", "Approved by")
 
 _SUM_HEADINGS = (_SALES, _UNITS, _LIST, _PAY, _FEES, _SAVING)
 
@@ -132,6 +143,12 @@ def reason_text(reason: str | None, language: Language) -> str:
     return known.text(language) if known else reason or ""
 
 
+def entry_text(entry_mode: str, language: Language) -> str:
+    """How the card was read."""
+    known = ENTRY_WORDS.get(entry_mode)
+    return known.text(language) if known else entry_mode
+
+
 def hour_text(hour: int) -> str:
     """The hour as a span: `09:00-10:00`."""
     return f"{hour:02d}:00-{hour + 1:02d}:00"
@@ -162,7 +179,7 @@ def _redemptions(report: DailyReport, language: Language) -> Sheet:
     headings = (_TIME, _STATE, _OFFER, _CASHIER, _CARD, _UNITS, _LIST, _PAY, _SAVING, _VOIDED_UNITS, _VOIDED_PAY)
     return _sheet(
         REDEMPTIONS,
-        (*headings, _POS_REFERENCE, _REASON, _SETTLED_BY, _NUMBER),
+        (*headings, _POS_REFERENCE, _REASON, _SETTLED_BY, _NUMBER, _ENTRY_MODE, _APPROVED_BY),
         [
             (
                 row.at.strftime("%H:%M:%S"),
@@ -180,6 +197,8 @@ def _redemptions(report: DailyReport, language: Language) -> Sheet:
                 reason_text(row.reason, language),
                 row.settled_by or "",
                 row.id,
+                entry_text(row.entry_mode, language),
+                row.approved_by or "",
             )
             for row in report.redemptions
         ],

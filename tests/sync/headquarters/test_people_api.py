@@ -128,11 +128,25 @@ def test_a_redemption_is_told_whole_and_without_its_member_s_token(signed_in: Sc
         "masked": "••••0021",
         "cashier": "c01",
         "granted": "local",
+        "entry_mode": "contact",
+        "approved_by": None,
         "business_day": "2026-01-05",
         "authorised_at": "2026-01-05T04:00:01Z",
         "arrived_at": "2026-01-05T04:00:00Z",
         "changed_at": "2026-01-05T04:00:00Z",
     }
+
+
+def test_a_typed_card_number_is_marked_with_who_approved_it_in_the_api_and_on_the_page(signed_in: Scene) -> None:
+    signed_in.ledger.authorise(1, entry_mode="manual", authenticity_reason="typed", approved_by="m01")
+    signed_in.ledger.authorise(2)  # as every terminal wrote it before there was anything to approve
+    signed_in.take(signed_in.ledger)
+    told = signed_in.client.get("/api/v1/redemptions").json()["redemptions"]
+    assert [(each["entry_mode"], each["approved_by"]) for each in told] == [("contact", None), ("manual", "m01")]
+    assert signed_in.client.get("/api/v1/conflicts").json()["conflicts"] == [], "neither form of an entry is unreadable"
+    page = signed_in.client.get("/overview/live", params={"from": "2026-01-05", "to": "2026-01-05"}).text
+    assert page.count("手工输入") == 1
+    assert "m01 批准" in page
 
 
 def test_totals_count_what_was_completed_less_what_was_voided(signed_in: Scene) -> None:

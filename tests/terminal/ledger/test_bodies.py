@@ -63,9 +63,32 @@ def test_an_authorisation_comes_back_from_the_bytes() -> None:
     assert "cashier" not in body_fields(asked)
 
 
+OPTIONAL = {"authenticity_reason": "typed", "approved_by": "m01"}
+
+
+def test_what_came_later_stands_in_the_body_only_when_there_is_something_to_say() -> None:
+    assert OPTIONAL.keys().isdisjoint(body_fields(sale()))
+    asked = check_authorisation(sale(entry_mode="manual", **OPTIONAL))
+    assert body_fields(asked).items() >= OPTIONAL.items()
+    assert parse_body(carried(asked, asked.id)) == asked
+
+
+def test_an_entry_of_the_first_form_is_read_and_written_to_the_same_bytes() -> None:
+    """The hash is over these bytes: a later version must not change one of them."""
+    first = canonical(carried(sale(), sale().id))
+    assert not any(name.encode() in first for name in OPTIONAL)
+    body = parse_body(parse_entry(first))
+    assert isinstance(body, Authorisation)
+    assert (body.authenticity_reason, body.approved_by) == (None, None)
+    assert canonical(replace(parse_entry(first), body=body_fields(body))) == first
+
+
 @pytest.mark.parametrize(
     "changes",
     [
+        {"approved_by": ""},
+        {"approved_by": "x" * (TEXT_CHARS_MAX + 1)},
+        {"authenticity_reason": 1},
         {"token": "6210947000000021"},
         {"token": "v1:" + "A" * 64},
         {"person": "v1:" + "a" * 63},

@@ -126,6 +126,17 @@ def test_voids_and_unsettled_hold_only_their_own() -> None:
     assert report.states == dict.fromkeys(states, 1)
 
 
+def test_typed_numbers_and_fallbacks_are_shown_with_who_approved_them() -> None:
+    ways = [("manual", "m01"), ("fallback", None), ("stripe", None), ("contact", None)]
+    sold = [redemption(n, entry_mode=mode, approved_by=who) for n, (mode, who) in enumerate(ways, start=1)]
+    report = daily(sold, DAY, {"m01": "王经理"})
+    assert [(row.entry_mode, row.approved_by) for row in report.without_chip] == [
+        ("manual", "王经理"),
+        ("fallback", None),
+    ]
+    assert report.total.sales == 4, "they count like all others"
+
+
 def test_redemption_belongs_to_its_business_day_whatever_its_instant_says() -> None:
     late = redemption(1, authorised_at="2012-12-25T16:05:00.000Z")  # 00:05 on the 26th in Beijing
     other = redemption(2, business_day="2012-12-26")

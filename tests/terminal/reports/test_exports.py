@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import LANGUAGES, Language
+from drivers.card import EntryMode
 from terminal.ledger.project import RedemptionState
 from terminal.reports.daily import DailyReport, daily
 from terminal.reports.exports import FORMULA_STARTS, as_dict, is_formula, printable, to_csv, to_json, to_text, to_xlsx
-from terminal.reports.sheets import REASON_WORDS, STATE_WORDS, Cell, Sheet, Yuan, sheets
+from terminal.reports.sheets import ENTRY_WORDS, REASON_WORDS, STATE_WORDS, Cell, Sheet, Yuan, entry_text, sheets
 from tests.fakes.redemptions import redemption
 
 DAY = "2012-12-25"
@@ -210,6 +211,20 @@ def test_typed_brackets_and_escapes_do_not_play_with_the_terminal() -> None:
 def test_reason_that_the_counter_writes_by_itself_is_put_into_words(language: Language) -> None:
     redemptions = sheets(a_day(), language)[4]
     assert redemptions.rows[3][12] == REASON_WORDS["timeout"].text(language)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_how_each_card_was_read_and_who_approved_a_typed_number_stand_in_every_export(language: Language) -> None:
+    report = daily([redemption(entry_mode="manual", approved_by="m01")], "2012-12-25", {"m01": "王经理"})
+    assert sheets(report, language)[4].rows[0][-2:] == (ENTRY_WORDS["manual"].text(language), "王经理")
+    told = as_dict(report)["redemptions"][0]
+    assert (told["entry_mode"], told["approved_by"]) == ("manual", "王经理")
+
+
+@pytest.mark.parametrize("mode", list(EntryMode))
+def test_every_way_of_reading_has_words(mode: EntryMode) -> None:
+    assert ENTRY_WORDS[mode.value].zh
+    assert entry_text("not known yet", "zh") == "not known yet"
 
 
 def test_every_state_has_words_in_both_languages() -> None:
