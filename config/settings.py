@@ -155,6 +155,12 @@ class LogSection(Section):
     format: Literal["text", "json"] = "text"
 
 
+class TerminalLogSection(LogSection):
+    """The same at a terminal, where chip readings may be kept for a bug report."""
+
+    reads_dir: Path | None = None  # each reading as a masked transcript (drivers.recording); None: none is kept
+
+
 def default_data_dir(environment: Mapping[str, str] = os.environ) -> Path:
     """`JINGKA_DATA_DIR`, else the service's directory when it is ours, else the user's."""
     if environment.get("JINGKA_DATA_DIR"):
@@ -197,6 +203,7 @@ class TerminalSettings(_TomlSettings):
     authenticity: AuthenticitySection = AuthenticitySection()
     headquarters: HeadquartersSection = HeadquartersSection()
     demo: DemoSection = DemoSection()
+    log: TerminalLogSection = TerminalLogSection()
 
 
 class HqSection(Section):
@@ -250,6 +257,9 @@ def load_terminal(path: Path) -> TerminalSettings:
             ),
             "offers": settings.offers.model_copy(update={"book": base / settings.offers.book}),
             "data_dir": base / settings.data_dir,
+            "log": settings.log.model_copy(
+                update={"reads_dir": base / settings.log.reads_dir if settings.log.reads_dir else None}
+            ),
         }
     )
 

@@ -31,12 +31,21 @@ app.add_typer(hq_app, name="hq")
 
 
 @app.command()
-def run(config: Config = DEFAULT_CONFIG) -> None:
+def run(
+    config: Config = DEFAULT_CONFIG,
+    record_reads: Annotated[
+        Path | None, typer.Option(help="keep each chip reading here as a masked transcript, for a bug report")
+    ] = None,
+) -> None:
     """Run the terminal daemon."""
     from config.settings import load_terminal
     from terminal.daemon import serve
 
-    raise typer.Exit(serve(load_terminal(config)))
+    settings = load_terminal(config)
+    if record_reads is not None:
+        log = settings.log.model_copy(update={"reads_dir": record_reads.resolve()})
+        settings = settings.model_copy(update={"log": log})
+    raise typer.Exit(serve(settings))
 
 
 @hq_app.callback(invoke_without_command=True)

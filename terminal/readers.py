@@ -5,7 +5,10 @@ Each kind is imported only when the settings name it: a counter with one serial 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.errors import JingkaError
@@ -17,8 +20,22 @@ if TYPE_CHECKING:
     from drivers.virtual.card import CardPresenter
 
 
-def chip_terms(authenticity: AuthenticitySection) -> tuple[ChipTerms, JingkaError | None]:
-    """What every chip reader is given, and the key file's fault if it has one: chips are read all the same."""
+def chip_terms(
+    authenticity: AuthenticitySection, reads_dir: Path | None, wall: Callable[[], datetime]
+) -> tuple[ChipTerms, JingkaError | None]:
+    """What every chip reader is given, and the key file's fault if it has one: chips are read all the same.
+
+    `reads_dir`: where readings are kept for a bug report, None for not at all; `wall` tells the time for them.
+    """
+    terms, fault = _with_keys(authenticity)
+    if reads_dir is None:
+        return terms, fault
+    from drivers.recording import ReadRecorder
+
+    return replace(terms, recorder=ReadRecorder(reads_dir, wall)), fault
+
+
+def _with_keys(authenticity: AuthenticitySection) -> tuple[ChipTerms, JingkaError | None]:
     if authenticity.keys is None:
         return ChipTerms(), None
     from drivers.pboc.authenticity.keys import SchemeKeysError, load_scheme_keys
