@@ -5,11 +5,13 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
+from drivers.card import ReaderError
 from drivers.pboc.exchange import TransmissionProtocol
 from drivers.pcsc_service import PcscService, check
 
 _SHARE_SHARED = 2
 _PROTOCOL_T0, _PROTOCOL_T1 = 1, 2
+_STATUS_OCTETS = frozenset({*range(0x61, 0x70), *range(0x90, 0xA0)})  # SW1 by ISO/IEC 7816-3 section 10.3.3
 _LEAVE_CARD = 0  # a visitor that only reads leaves the card powered, as it was
 
 
@@ -51,7 +53,13 @@ class CardLink:
         return TransmissionProtocol.T0 if self._protocol == _PROTOCOL_T0 else TransmissionProtocol.T1
 
     def transmit(self, command: bytes, /) -> bytes:
-        """One command's answer; a `Transmit` for `drivers.pboc`."""
+        """One command's answer; a `Transmit` for `drivers.pboc`.
+
+        Some drivers hand up what they have when a card leaves in the middle of its answer: what ends in no status word
+        is not the card's word, and raises a `ReaderError`.
+        """
         code, answer = self._scard.SCardTransmit(self._card, self._protocol, list(command))
         check(code, "send command", self._reader)
+        if len(answer) >= 2 and answer[-2] not in _STATUS_OCTETS:
+            raise ReaderError("send command", self._reader, reason="an answer cut short")
         return bytes(answer)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from config.errors import Words
 from drivers.card import (
+    Authenticity,
     CardError,
     CardRead,
     CardRefused,
@@ -151,8 +152,6 @@ class CardVisit:
             self._news.set()
 
     def _read(self, service: PcscService) -> CardRead:
-        if self._sight.mute:
-            raise CardSilent("read card", self._sight.reader)
         resets = 0
         failures = 0
         while True:
@@ -177,6 +176,15 @@ class CardVisit:
                     raise self._unreadable(error) from None
 
     def _attempt(self, service: PcscService) -> CardRead:
+        if self._sight.mute:
+            raise CardSilent("read card", self._sight.reader)
+        read = self._converse(service)
+        # No chip is called false for an answer that was cut short when it was pulled.
+        if read.authenticity is Authenticity.FAILED and self._gone(service, wait_s=PRESENCE_WAIT_S):
+            raise CardRemoved("read card", self._sight.reader)
+        return read
+
+    def _converse(self, service: PcscService) -> CardRead:
         with CardLink(service, self._sight.reader) as link:
             if self._gone(service, wait_s=0.0):
                 raise CardRemoved(

@@ -33,10 +33,13 @@ class ReaderCrashed(ReaderError):
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long to wait before a reader is started again: doubling, and short enough to be back 3 s after a replug."""
+    """How long to wait before a reader is started again: doubling, and so short that a replug is over in a second.
+
+    A try in vain costs a system call or two: waiting longer would spare nothing and keep a cashier waiting.
+    """
 
     first_s: float = 0.2
-    longest_s: float = 2.0
+    longest_s: float = 0.5
     healthy_s: float = 1.0  # a run that was ready and lasted this long begins the row anew
 
     def delay_s(self, failures: int) -> float:

@@ -326,8 +326,8 @@ def test_waits_double_up_to_the_longest() -> None:
     ]
 
 
-def test_the_waits_of_the_product_bring_a_reader_back_within_three_seconds() -> None:
-    assert Backoff().longest_s <= 2.0
+def test_the_waits_of_the_product_bring_a_reader_back_within_a_second() -> None:
+    assert Backoff().longest_s <= 0.5
 
 
 def test_a_run_that_was_healthy_begins_the_waits_anew(supervise: Supervise) -> None:
