@@ -47,6 +47,7 @@ ON_THE_ROLL: dict[str, tuple[Standing, MemberClass]] = {
     "model-worker": (Standing.ACTIVE, MemberClass.MODEL_WORKER),
     "hardship": (Standing.ACTIVE, MemberClass.HARDSHIP),
     "stripe-member": (Standing.ACTIVE, MemberClass.ORDINARY),
+    "chip-swiped": (Standing.ACTIVE, MemberClass.ORDINARY),  # asked for its chip, unless no chip reader works
     "copied": (Standing.ACTIVE, MemberClass.ORDINARY),  # its number is good, its chip is not
     "expired": (Standing.ACTIVE, MemberClass.ORDINARY),  # the card's own date has passed
     "suspended": (Standing.SUSPENDED, MemberClass.ORDINARY),

@@ -19,6 +19,7 @@ NAMES = {
     "stranger",
     "other-bank",
     "stripe-member",
+    "chip-swiped",
     "copied",
 }
 
