@@ -96,7 +96,7 @@ _CARDS = (
         service_code="520",
         chip=ChipKind.NONE,
     ),
-    VirtualCard("chip-swiped", Words("刷芯片卡的磁条", "swipe of a chip card"), "6231207000000000121", chip=ChipKind.NONE),
+    VirtualCard("chip-swiped", Words("芯片卡刷磁条", "chip card, swiped"), "6231207000000000121", chip=ChipKind.NONE),
     VirtualCard("copied", Words("复制卡", "copy of a chip"), "6231207000000000113", proof=ChipProof.COPIED),
 )
 
