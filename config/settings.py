@@ -80,6 +80,23 @@ class SerialReaderSection(Section):
     frame: Literal["plain", "stx-etx-lrc", "idtech", "magtek", "ecr-55aa"] = "plain"
 
 
+class Pn532ReaderSection(Section):
+    """A PN532 NFC module on a serial port."""
+
+    kind: Literal["pn532"]
+    name: str = "nfc"
+    device: str
+    baud: int = Field(default=115_200, ge=9600, le=921_600)
+
+
+class WedgeReaderSection(Section):
+    """A stripe reader that types what it reads."""
+
+    kind: Literal["wedge"]
+    name: str = "wedge"
+    device: str
+
+
 class VirtualReaderSection(Section):
     """The reader that ships with the product: cards are presented by a click in the demonstration."""
 
@@ -87,8 +104,11 @@ class VirtualReaderSection(Section):
     name: str = "virtual"
 
 
-ReaderSection = Annotated[PcscReaderSection | SerialReaderSection | VirtualReaderSection, Field(discriminator="kind")]
-READER_KINDS = ("pcsc", "serial", "virtual")
+ReaderSection = Annotated[
+    PcscReaderSection | SerialReaderSection | Pn532ReaderSection | WedgeReaderSection | VirtualReaderSection,
+    Field(discriminator="kind"),
+]
+READER_KINDS = ("pcsc", "serial", "pn532", "wedge", "virtual")
 
 
 class IssuerSection(Section):
@@ -144,7 +164,7 @@ class DemoSection(Section):
     """The demonstration only: virtual cards on the page."""
 
     cards: bool = False
-    presenter: Literal["virtual", "vpcd", "serial"] = "virtual"
+    presenter: Literal["virtual", "vpcd", "serial", "pn532", "wedge"] = "virtual"
     vpcd_port: int = Field(default=35963, ge=1, le=65535)
 
 
@@ -155,10 +175,10 @@ class LogSection(Section):
     format: Literal["text", "json"] = "text"
 
 
-class TerminalLogSection(LogSection):
-    """The same at a terminal, where chip readings may be kept for a bug report."""
+class SupportSection(Section):
+    """What a terminal keeps for a bug report."""
 
-    reads_dir: Path | None = None  # each reading as a masked transcript (drivers.recording); None: none is kept
+    reads_dir: Path | None = None  # each chip reading as a masked transcript (drivers.recording); None: none is kept
 
 
 def default_data_dir(environment: Mapping[str, str] = os.environ) -> Path:
@@ -203,7 +223,7 @@ class TerminalSettings(_TomlSettings):
     authenticity: AuthenticitySection = AuthenticitySection()
     headquarters: HeadquartersSection = HeadquartersSection()
     demo: DemoSection = DemoSection()
-    log: TerminalLogSection = TerminalLogSection()
+    support: SupportSection = SupportSection()
 
 
 class HqSection(Section):
@@ -257,8 +277,8 @@ def load_terminal(path: Path) -> TerminalSettings:
             ),
             "offers": settings.offers.model_copy(update={"book": base / settings.offers.book}),
             "data_dir": base / settings.data_dir,
-            "log": settings.log.model_copy(
-                update={"reads_dir": base / settings.log.reads_dir if settings.log.reads_dir else None}
+            "support": settings.support.model_copy(
+                update={"reads_dir": base / settings.support.reads_dir if settings.support.reads_dir else None}
             ),
         }
     )

@@ -43,8 +43,8 @@ def run(
 
     settings = load_terminal(config)
     if record_reads is not None:
-        log = settings.log.model_copy(update={"reads_dir": record_reads.resolve()})
-        settings = settings.model_copy(update={"log": log})
+        support = settings.support.model_copy(update={"reads_dir": record_reads.resolve()})
+        settings = settings.model_copy(update={"support": support})
     raise typer.Exit(serve(settings))
 
 

@@ -125,7 +125,7 @@ class Daemon:
             settings.membership.roll,
             settings.membership.changes,
         )
-        terms, keys_fault = chip_terms(settings.authenticity, settings.log.reads_dir, self.clock.wall)
+        terms, keys_fault = chip_terms(settings.authenticity, settings.support.reads_dir, self.clock.wall)
         readers, presenter = make_readers(settings.readers, settings.demo, terms)
         self.ledger = Ledger.open(settings.data_dir / LEDGER_FILE, terminal.name, self.clock)
         self.agent = Agent(
