@@ -7,26 +7,31 @@ one octet that gives its length. What it answers when the script has ended the f
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from datetime import date
 
-from drivers.card import CardError, CardRemoved, Pan
+from drivers.card import Authenticity, CardError, CardRemoved, Pan
 from drivers.chip_reading import ChipReading, ChipTerms
 from drivers.pboc import tlv
 from drivers.pboc.apdu import COMMAND_DATA_MAX, CommandApdu, Instruction, ResponseApdu
+from drivers.pboc.authenticity.keys import SchemeKey, SchemeKeys
+from drivers.pboc.authenticity.recover import PublicKey
 from drivers.pboc.dol import DOL_VALUES_MAX, TerminalData, fill_dol, parse_dol
 from drivers.pboc.exchange import COMMANDS_MAX, READ_ONLY_COMMANDS, TransmissionProtocol
 from drivers.pboc.read import AFL_RECORDS_MAX, SFI_MAX, parse_locator, parse_options
 from drivers.pboc.tags import Tag
 from drivers.pboc.tlv import TLV_DEPTH_MAX, TLV_NODES_MAX, Tlv
-from drivers.virtual.card import DEMO_CARDS, ChipKind
+from drivers.virtual.card import DEMO_CARDS, ChipKind, ChipProof
 from drivers.virtual.chip import VirtualChip
+from drivers.virtual.demo_authority import DEMO_AUTHORITY, chip_of
 from tests.fuzz.target import Target
 
 TERMINAL = TerminalData(date(2026, 1, 2), bytes.fromhex("01020304"))
 COMMAND_OCTETS_MAX = 4 + 1 + COMMAND_DATA_MAX + 1  # header, Lc, data, Le
 LONG_ANSWER = 0xFF  # a length octet that stands for an answer longer than any card may give
 LONG_ANSWER_OCTETS = 300
+SIGNED = frozenset(card.pan for card in DEMO_CARDS.values() if card.proof is not ChipProof.NONE)
 CHIPS = tuple(card for card in DEMO_CARDS.values() if card.chip is not ChipKind.NONE)
 
 T1, CONTACTLESS, REPEATS, PULLED = 1, 2, 4, 8  # bits of a script's first octet
@@ -86,9 +91,13 @@ def script_of(chip: VirtualChip) -> bytes:
     return bytes([how]) + b"".join(bytes([len(answer)]) + answer for _, answer in conversation(chip))
 
 
+@functools.cache
 def fixed_terms() -> ChipTerms:
-    """The terms of every terminal, on one day with one number: the same script gives the same read."""
-    return ChipTerms(terminal_data=lambda: TERMINAL)
+    """Terms with the demonstration's keys, on one day with one number: the same script gives the same read."""
+    authority = DEMO_AUTHORITY
+    key = PublicKey(authority.scheme.modulus, authority.scheme.octets, authority.scheme.exponent)
+    keys = SchemeKeys([SchemeKey(authority.rid, authority.index, key, date(2049, 12, 31))])
+    return ChipTerms(terminal_data=lambda: TERMINAL, keys=keys)
 
 
 def good_answers(chip: VirtualChip) -> Iterator[tuple[Instruction, bytes]]:
@@ -150,12 +159,14 @@ def read_chip(data: bytes) -> None:
     try:
         read = reading.read()
         assert isinstance(read.pan, Pan)
+        if read.authenticity in {Authenticity.DDA, Authenticity.SDA}:
+            assert read.pan in SIGNED, "a number that nobody has signed"
     finally:
         assert len(reading.steps) == card.commands
 
 
 def _seeds(*wanted: Instruction) -> Sequence[bytes]:
-    return sorted({answer for card in CHIPS for asked, answer in good_answers(VirtualChip(card)) if asked in wanted})
+    return sorted({answer for card in CHIPS for asked, answer in good_answers(chip_of(card)) if asked in wanted})
 
 
 def tlv_seeds() -> Sequence[bytes]:
@@ -184,7 +195,7 @@ def locator_seeds() -> Sequence[bytes]:
 
 def chip_seeds() -> Sequence[bytes]:
     """Scripts of every chip of the demonstration."""
-    return sorted({script_of(VirtualChip(card)) for card in CHIPS})
+    return sorted({script_of(chip_of(card)) for card in CHIPS})
 
 
 TARGETS = (

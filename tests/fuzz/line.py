@@ -6,14 +6,16 @@ two say how long the line was quiet before it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from drivers.card import CardError, Pan, ReaderNoise
+from drivers.detect import Heard, recognise
 from drivers.framing import FRAME_BYTES_MAX, FRAMINGS, SILENCE_MS, Frame, Framing, framing_named
 from drivers.magstripe import Track2, lrc, parse_track2
 from drivers.virtual.card import DEMO_CARDS
-from tests.fuzz.target import Target
+from tests.fuzz.target import Target, assert_tells_no_digits
 
 BURST_OCTETS_MAX = 0x3F
 LINE_OCTETS_MAX = 1024  # several times a frame's bound
@@ -42,6 +44,16 @@ def read_line(name: str, data: bytes) -> None:
     (frame,) = framing.feed(swipe, now_ms + 1)
     assert isinstance(frame, Frame)
     assert frame.payload == GOOD, "a swipe after a silence is whole"
+
+
+def read_capture(data: bytes) -> None:
+    """What a search for settings makes of a swipe; of the card it keeps the last four digits."""
+    shown = recognise(data[1:], "E" if data[:1] == b"E" else "N")
+    assert shown.heard in Heard
+    assert bool(shown.masked) == (shown.frame in FRAMINGS)
+    assert len(re.sub(r"\D", "", shown.masked)) in {0, 4}
+    if shown.error is not None:
+        assert_tells_no_digits(shown.error)
 
 
 def bursts(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -107,6 +119,13 @@ def _line(*parts: tuple[int, bytes]) -> bytes:
     return bytes(told)
 
 
+def capture_seeds() -> Sequence[bytes]:
+    """A swipe in every frame, as seven bits with parity, and at a wrong speed."""
+    swipes = [framing.wrap(GOOD) for framing in FRAMINGS.values()]
+    even = [bytes(byte | (byte.bit_count() & 1) << 7 for byte in swipe) for swipe in swipes]
+    return [b"N" + swipe for swipe in (*swipes, *even, b"\x00\xf8\x80\xff" * 20)] + [b"E" + swipes[0]]
+
+
 def _line_target(name: str, framing: type[Framing]) -> Target:
     seeds: Callable[[], Sequence[bytes]] = partial(line_seeds, framing)
     return Target(f"line-{name}", partial(read_line, name), (), seeds, octets_max=LINE_OCTETS_MAX)
@@ -114,5 +133,6 @@ def _line_target(name: str, framing: type[Framing]) -> Target:
 
 TARGETS = (
     Target("track2", read_track2, (CardError,), track2_seeds, bare=True),
+    Target("detect", read_capture, (), capture_seeds, calls=3000, calls_per_octet=200, octets_max=LINE_OCTETS_MAX),
     *(_line_target(name, framing) for name, framing in FRAMINGS.items()),
 )

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from drivers.transcript import PAIRS_MAX, Transcript, TranscriptDamaged, parse_transcript, write_transcript
 from drivers.virtual.chip import VirtualChip
+from drivers.virtual.demo_authority import chip_of
 from tests.fuzz.chip import CHIPS, conversation
 from tests.fuzz.target import Target
 
@@ -20,7 +21,7 @@ def read_transcript(data: bytes) -> None:
 
 def seeds() -> Sequence[bytes]:
     """What every chip of the demonstration says to a read."""
-    texts = [_text(VirtualChip(card)) for card in CHIPS]
+    texts = [_text(chip_of(card)) for card in CHIPS]
     return [text.encode() for text in (*texts, "# words\na: b\n\n>00A4\n 0000\n<\n")]
 
 
