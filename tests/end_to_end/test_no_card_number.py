@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import re
 import shutil
 import socket
 import subprocess
@@ -24,8 +25,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from drivers.transcript import parse_transcript
 from drivers.virtual.card import DEMO_CARDS
 from drivers.virtual.pty import PtyPresenter
+from drivers.virtual.replay import read_again
 from drivers.virtual.vpcd import VpcdCard
 from tests.fakes.installation import Installation, eventually, free_port
 from tests.fakes.line import SWIPE_PAUSE_S
@@ -38,6 +41,7 @@ STRIPE = "stripe-member"
 NUMBERS = tuple(DEMO_CARDS[name].digits for name in (*CHIPS, STRIPE))
 GZIP_MAGIC = b"\x1f\x8b\x08"
 GZIP_WBITS = 31  # zlib: gzip framing only
+READS = "reads"  # where readings are recorded, beneath what is searched
 FILE_BYTES_MIN = 1000  # what a run leaves behind is far more; less means that the search looked at nothing
 SERIAL_READER = """
 [[readers]]
@@ -130,14 +134,18 @@ class Watched:
     @classmethod
     @contextmanager
     def prepared(cls, root: Path, pcscd: PcscDaemon, database_url: str, stripe_device: str) -> Iterator[Watched]:
-        """Prepared, with both kinds of reader and the most talkative log; nothing runs yet."""
+        """Prepared, with both kinds of reader, the most talkative log, and readings recorded; nothing runs yet."""
         hq_port = free_port()
         with Tap.on(hq_port) as line:
             site = Installation(
                 root,
                 reader="pcsc",
                 database_url=database_url,
-                environment={**pcscd.environment, "JINGKA_LOG__LEVEL": "traffic"},
+                environment={
+                    **pcscd.environment,
+                    "JINGKA_LOG__LEVEL": "traffic",
+                    "JINGKA_SUPPORT__READS_DIR": str(root / READS),
+                },
                 line_port=line.port,
                 hq_port=hq_port,
             )
@@ -180,7 +188,7 @@ def sell_and_refuse(site: Installation, slot: VpcdCard, stripes: PtyPresenter) -
 
 def read_all_pages(site: Installation) -> dict[str, bytes]:
     """Every document the two services offer, by name."""
-    till = ("/", "/day", "/status", "/healthz", "/metrics", "/openapi.json", "/api/v1/redemptions")
+    till = ("/", "/day", "/status", "/healthz", "/metrics", "/openapi.json", "/api/v1/redemptions", "/api/v1/readers")
     reports = ("/api/v1/reports/daily", "/api/v1/reports/daily.csv", "/api/v1/reports/daily.xlsx")
     office = ("/", "/healthz", "/openapi.json", "/api/v1/redemptions", "/api/v1/terminals", "/api/v1/conflicts")
     answers = {path: site.manager.get(path) for path in (*till, *reports)}
@@ -243,11 +251,27 @@ def test_no_card_number_on_a_wire_in_a_page_or_in_a_file(
     assert {name: found for name, page in pages.items() if (found := found_in(page))} == {}
     assert all(b"**** 0021" in pages[name] for name in ("report", "export", "/api/v1/reports/daily.csv"))
     assert b"**** 0021" in sql, "the sale by stripe has arrived"
+    assert b"**** 0013" in pages["/status"], "the last reads are shown to the manager"
+    assert all(b'"SELECT 0400"' in pages[name] for name in ("support", "/api/v1/readers")), "and told to support"
+    assert b'jingka_card_reads_total{entry_mode="stripe"' in pages["/metrics"]
+    check_what_was_recorded(root)
     assert found_in(sql) == []
     assert running == {}
     assert files_with_numbers(root) == {}
     assert files_with_numbers(cluster.directory) == {}
     plant_and_find(root, tmp_path / "copy")
+
+
+def check_what_was_recorded(root: Path) -> None:
+    """There are a log of what passed and a transcript of each chip, so that the search has something to find."""
+    log = (root / "logs" / "run.log").read_text("utf-8")
+    assert log.count("drivers.traffic: ") >= 8 * len(CHIPS)
+    heard = "".join(re.findall(r"drivers\.traffic: \w+: heard (.*)", log))
+    assert heard.count(";****************=") >= 2, "in whatever pieces the line delivered them"
+    transcripts = [parse_transcript(path.read_text("utf-8")) for path in (root / READS).iterdir()]
+    assert len(transcripts) == len(CHIPS)
+    for transcript in transcripts:
+        assert read_again(transcript).pan.masked in {DEMO_CARDS[card].pan.masked for card in CHIPS}
 
 
 def plant_and_find(root: Path, copy: Path) -> None:
