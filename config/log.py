@@ -11,7 +11,7 @@ import re
 import sys
 from typing import Literal, TextIO
 
-TRAFFIC = 5  # below DEBUG: bytes to and from cards and readers, masked
+TRAFFIC = 7  # below DEBUG: bytes to and from cards and readers, masked; uvicorn calls 5 TRACE
 LEVELS = {
     "traffic": TRAFFIC,
     "debug": logging.DEBUG,
