@@ -86,7 +86,7 @@ class Pn532ReaderSection(Section):
     kind: Literal["pn532"]
     name: str = "nfc"
     device: str
-    baud: int = Field(default=115_200, ge=9600, le=921_600)
+    baud: int = Field(default=115_200, ge=300, le=921_600)
 
 
 class WedgeReaderSection(Section):

@@ -88,7 +88,7 @@ def hq_person(
 
 @app.command()
 def demo(
-    reader: Annotated[str, typer.Option(help="virtual | pcsc | serial:DEVICE")] = "virtual",
+    reader: Annotated[str, typer.Option(help="virtual | pcsc | serial:, pn532: or wedge:DEVICE")] = "virtual",
     data: DataDir = None,
 ) -> None:
     """Start headquarters and a sample cinema with cards to present; Ctrl-C ends it."""

@@ -39,6 +39,7 @@ OPERATOR = ("h01", "总部值班", "operator", "2468")
 READY_S = 30  # both services answer within this, or the demonstration gives up
 STOP_S = 10  # a clean end takes well under this
 ISSUED = date(2020, 5, 4)
+PLAYED_DEVICES = {"serial": "pty", "pn532": "pty", "wedge": "virtual"}  # the device names that mean: play it
 SCHEME_KEY_EXPIRES = date(2049, 12, 31)  # as the cards do
 
 ON_THE_ROLL: dict[str, tuple[Standing, MemberClass]] = {
@@ -72,7 +73,10 @@ class ReaderChoiceUnknown(JingkaError):
     code = "reader-choice-unknown"
     retry = Retry.STOP
     what = Words("不认识的读卡器 {subject}", "no reader is called {subject}")
-    hint = Words("可选：virtual、pcsc、serial:设备路径、serial:pty", "one of: virtual, pcsc, serial:DEVICE, serial:pty")
+    hint = Words(
+        "可选：virtual、pcsc、serial:pty、pn532:pty、wedge:virtual，或 serial、pn532、wedge 加冒号和设备路径",
+        "one of: virtual, pcsc, serial:pty, pn532:pty, wedge:virtual, or serial, pn532 or wedge with :DEVICE",
+    )
 
 
 def run_demo(reader: str, data: Path | None) -> int:
@@ -143,10 +147,9 @@ def _reader_sections(reader: str) -> tuple[str, str]:
         return '[[readers]]\nkind = "virtual"', "cards = true"
     if kind == "pcsc" and not device:
         return '[[readers]]\nkind = "pcsc"', 'cards = true\npresenter = "vpcd"'
-    if kind == "serial" and device == "pty":
-        return '[[readers]]\nkind = "serial"\ndevice = "pty"', 'cards = true\npresenter = "serial"'
-    if kind == "serial" and device:
-        return f'[[readers]]\nkind = "serial"\ndevice = {json.dumps(device)}', "cards = false"
+    if kind in PLAYED_DEVICES and device:
+        section = f'[[readers]]\nkind = "{kind}"\ndevice = {json.dumps(device)}'
+        return section, f'cards = true\npresenter = "{kind}"' if device == PLAYED_DEVICES[kind] else "cards = false"
     raise ReaderChoiceUnknown("start demonstration", reader)
 
 

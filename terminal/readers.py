@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.errors import JingkaError
-from config.settings import AuthenticitySection, DemoSection, PcscReaderSection, ReaderSection, SerialReaderSection
+from config.settings import (
+    AuthenticitySection,
+    DemoSection,
+    PcscReaderSection,
+    Pn532ReaderSection,
+    ReaderSection,
+    SerialReaderSection,
+    WedgeReaderSection,
+)
 from drivers.chip_reading import ChipTerms
 from drivers.reader import Reader
 
@@ -83,6 +91,14 @@ def make_readers(
                     section.name,
                 )
             )
+        elif isinstance(section, Pn532ReaderSection):
+            reader, played = _pn532_reader(section, demo, terms)
+            readers.append(reader)
+            presenter = played or presenter
+        elif isinstance(section, WedgeReaderSection):
+            reader, played = _wedge_reader(section, demo)
+            readers.append(reader)
+            presenter = played or presenter
         else:
             from drivers.virtual.in_process import VirtualReader
 
@@ -91,3 +107,28 @@ def make_readers(
             if demo.cards and demo.presenter == "virtual":
                 presenter = virtual
     return readers, presenter
+
+
+def _pn532_reader(
+    section: Pn532ReaderSection, demo: DemoSection, terms: ChipTerms
+) -> tuple[Reader, CardPresenter | None]:
+    from drivers.pn532.reader import Pn532Reader
+    from drivers.port import PortSettings
+
+    if demo.cards and demo.presenter == "pn532":
+        from drivers.virtual.pn532 import VirtualPn532
+
+        module = VirtualPn532()
+        return Pn532Reader(PortSettings(module.device, section.baud), section.name, terms=terms), module
+    return Pn532Reader(PortSettings(section.device, section.baud), section.name, terms=terms), None
+
+
+def _wedge_reader(section: WedgeReaderSection, demo: DemoSection) -> tuple[Reader, CardPresenter | None]:
+    from drivers.wedge.reader import WedgeReader
+
+    if demo.cards and demo.presenter == "wedge":
+        from drivers.virtual.wedge import VirtualWedge
+
+        wedge = VirtualWedge()
+        return WedgeReader(wedge.device, section.name, open_device=wedge.open_device), wedge
+    return WedgeReader(section.device, section.name), None

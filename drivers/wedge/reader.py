@@ -9,6 +9,7 @@ from drivers.framing import Frame
 from drivers.framing.base import wipe
 from drivers.reader import ReaderListener
 from drivers.swipes import SwipeDesk
+from drivers.traffic import line_heard
 from drivers.wedge.device import EvdevDevice, InputDevice, OpenDevice, grabbed_device, input_faults_typed
 from drivers.wedge.keys import TypedLine, Typist, decode_events
 
@@ -42,6 +43,7 @@ class WedgeReader:
                 octets = device.read(READ_WAIT_S)
             typed = typist.type(decode_events(octets))
             now_ns = time.monotonic_ns()
+            line_heard(self.name, bytes(typed))
             for outcome in line.feed(bytes(typed), now_ns // 1_000_000):
                 if isinstance(outcome, Frame):
                     desk.frame(outcome, now_ns)

@@ -37,24 +37,29 @@ class Check:
 
 
 def list_readers(json: bool) -> None:
-    """The PC/SC readers and serial ports of this machine."""
+    """The PC/SC readers, serial ports and typing devices of this machine."""
     from drivers.pcsc import list_readers as pcsc_readers
+    from drivers.wedge.device import list_keyboards
 
     try:
         pcsc, trouble = pcsc_readers(), ""
     except JingkaError as error:
         pcsc, trouble = [], f"{error.what_text('zh')} → {error.hint_text('zh')} / {error}"
     ports = sorted(str(path) for path in Path(SERIAL_PORTS).glob("*"))
+    wedges = list_keyboards()
     if json:
-        typer.echo(json_format.dumps({"pcsc": pcsc, "serial": ports, "trouble": trouble}, ensure_ascii=False))
+        found = {"pcsc": pcsc, "serial": ports, "wedge": wedges, "trouble": trouble}
+        typer.echo(json_format.dumps(found, ensure_ascii=False))
         return
     for name in pcsc:
         typer.echo(f"pcsc    {name}")
     for port in ports:
         typer.echo(f"serial  {port}")
+    for path in wedges:
+        typer.echo(f"wedge   {path}（或键盘 / or a keyboard）")
     if trouble:
         typer.echo(f"pcsc    {trouble}")
-    if not (pcsc or ports or trouble):
+    if not (pcsc or ports or wedges or trouble):
         typer.echo("没有读卡器 / no readers")
 
 
