@@ -10,13 +10,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from drivers.chip_reading import ChipReading, ChipTerms
+from drivers.pboc.authenticity.keys import SchemeKey, SchemeKeys
+from drivers.pboc.authenticity.recover import PublicKey
 from drivers.pcsc_link import CardLink
 from drivers.pcsc_service import PcscService, Scard, load_scard
 from drivers.virtual.card import DEMO_CARDS
 from drivers.virtual.chip import Chip, VirtualChip
+from drivers.virtual.demo_authority import DEMO_AUTHORITY, chip_of
 from drivers.virtual.vpcd import VpcdCard
 from tests.bench import arrivals
 from tests.bench.bare_chip import Commands, bare_context, bare_visit, wait_until
@@ -26,6 +30,7 @@ from tests.fakes.pcscd import READERS, PcscDaemon
 READER = READERS[0]
 CARD_MS = 30  # a command's answer from a contactless card; published logs say 20 to 30 ms
 WARM_UP = 5
+KINDS = (("contactless", "member"), ("contact", "member-2"), ("qPBOC", "model-worker"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +66,14 @@ def measure(*, quick: bool) -> None:
 
 
 def chips() -> Iterator[tuple[str, VirtualChip, ChipTerms]]:
-    """The kinds of chip, by the name they are told by, and the terms they are read under."""
-    for kind, name in (("contactless", "member"), ("contact", "member-2"), ("qPBOC", "model-worker")):
+    """The kinds of chip, by the name they are told by, and the terms they are read under: first none is checked."""
+    for kind, name in KINDS:
         yield kind, VirtualChip(DEMO_CARDS[name]), ChipTerms()
+    scheme = DEMO_AUTHORITY.scheme
+    key = PublicKey(scheme.modulus, scheme.octets, scheme.exponent)
+    keys = SchemeKeys([SchemeKey(DEMO_AUTHORITY.rid, DEMO_AUTHORITY.index, key, date(2049, 12, 31))])
+    for kind, name in KINDS:
+        yield f"{kind}, checked", chip_of(DEMO_CARDS[name]), ChipTerms(keys=keys)
 
 
 class SlowChip:
@@ -131,7 +141,7 @@ def visits(presenter: VpcdCard, kind: str, chip: VirtualChip, terms: ChipTerms, 
             times.visit.append(visit_ns / 1e6)
             times.read.append(read_ns / 1e6)
             times.own.append(own_ns / 1e6)
-    tell(f"{kind} ({len(commands)} commands)", times)
+    tell(f"{kind}, {len(commands)} commands", times)
 
 
 def our_visit(timed: TimedScard, chip: VirtualChip, terms: ChipTerms) -> tuple[int, int, int]:

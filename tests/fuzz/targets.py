@@ -7,10 +7,10 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.fuzz import chip, genuine, line, masked, module, transcript
+from tests.fuzz import chip, genuine, keys, line, masked, module, transcript
 from tests.fuzz.target import Target
 
-ROOMS = (chip, genuine, line, masked, module, transcript)
+ROOMS = (chip, genuine, keys, line, masked, module, transcript)
 TARGETS: Mapping[str, Target] = {target.name: target for room in ROOMS for target in room.TARGETS}
 FOUND = Path(__file__).parent / "found"  # one directory per target: inputs that once broke it, tried in every test run
 
