@@ -38,7 +38,7 @@ VISIT_POLL_S = 0.05  # while a card is being read: how soon another reader's car
 BUSY_WAIT_S = 1.0  # another program may keep the card this long before we call the reader busy
 END_WAIT_S = 0.7  # at the end of a run visits under way get this long, all together, to let go of card and service
 UNKNOWN_PAUSE_S = 0.05  # after a reader vanished between listing and looking: keeps a confused service from a hot loop
-READERS_MAX = 15  # pcsc-lite looks at 16 at most (PCSCLITE_MAX_READERS_CONTEXTS), its pseudo-reader for plugging among them
+READERS_MAX = 15  # pcsc-lite looks at 16 (PCSCLITE_MAX_READERS_CONTEXTS), its pseudo-reader for plugging among them
 
 
 def list_readers() -> list[str]:
@@ -290,7 +290,10 @@ class _Watch:
                 if visit.wait(max(0.0, deadline - time.monotonic())) and wanted:
                     self._tell_outcome(slot, visit.outcome, visit)
                 visit.give_up()
-            slot.answered = True  # by its outcome, or by the state that ends the run
+            if slot.waits and not slot.held and not self._stop.is_set():
+                down = ReaderServiceDown("read card", slot.sight.reader)
+                self._listener.card_failed(slot.sight.reader, down)
+            slot.answered = True
             self._card_gone(slot)
 
     def _tell_well(self, slot: _Slot, state: ReaderState) -> None:

@@ -40,7 +40,7 @@ class Backoff:
 
     first_s: float = 0.2
     longest_s: float = 0.5
-    healthy_s: float = 1.0  # a run that was ready and lasted this long begins the row anew
+    healthy_s: float = 1.0  # a run that was ready and lasted this long, or read a card, begins the row anew
 
     def delay_s(self, failures: int) -> float:
         """The wait after the `failures`-th failure in a row, counted from 1."""
@@ -86,6 +86,7 @@ class _Post:
         self._lock = threading.Lock()
         self._told: dict[str, ReaderStatus] = {}
         self._ready = False  # the present run got as far as a working reader
+        self._has_read = False  # and as far as a whole card
         self._thread = threading.Thread(target=self._stand, name=f"reader {reader.name}", daemon=True)
         self._note(self._own_status(ReaderState.STARTING))
 
@@ -104,6 +105,7 @@ class _Post:
             return tuple(self._told.values())
 
     def card_read(self, read: CardRead) -> None:
+        self._has_read = True
         self._listener.card_read(read)
 
     def card_failed(self, reader: str, error: JingkaError, steps: tuple[Step, ...] = ()) -> None:
@@ -133,7 +135,8 @@ class _Post:
             error = self._run_once()
             if error is None:
                 break
-            healthy = self._ready and time.monotonic() - began >= self._backoff.healthy_s
+            lasted = time.monotonic() - began >= self._backoff.healthy_s
+            healthy = self._has_read or (self._ready and lasted)
             failures = 1 if healthy else failures + 1
             self._tell_all(state_for(error), error)
             self._stop.wait(self._backoff.delay_s(failures))
@@ -141,7 +144,7 @@ class _Post:
 
     def _run_once(self) -> ReaderError | None:
         """One run of the reader: None when it was asked to end, else what ended it, bare of frames and causes."""
-        self._ready = False
+        self._ready = self._has_read = False
         try:
             self._run()
         except ReaderError as error:

@@ -1,10 +1,9 @@
-"""Cards pulled at every command, on fourteen real readers at once: each is told, and the next card is read as itself."""
+"""Cards pulled at every command, on fourteen real readers at once: each is told, and the next card read as itself."""
 
 from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
@@ -23,7 +22,7 @@ from drivers.virtual.demo_authority import DEMO_AUTHORITY, chip_of
 from drivers.virtual.vpcd import VpcdCard
 from tests.fakes.listener import RecordingListener
 from tests.fakes.pcscd import PcscDaemon
-from tests.fakes.recovery import record_recoveries
+from tests.fakes.recovery import report_recoveries
 from tests.fakes.wire import CutAnswer, Wire
 
 DRIVERS = 7  # fourteen readers, one less than we watch
@@ -130,9 +129,7 @@ def serve(slot: Slot, pulls: queue.SimpleQueue[Pull], told: RecordingListener, r
         told.wait_for_state(slot.reader, ReaderState.READY)
 
 
-def test_a_card_pulled_at_any_command_is_told_once_and_the_next_one_read_as_itself(
-    terms: ChipTerms, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_card_pulled_at_any_command_is_told_once_and_the_next_one_read_as_itself(terms: ChipTerms) -> None:
     pulls: queue.SimpleQueue[Pull] = queue.SimpleQueue()
     for card in PULLED:
         for at in range(1, commands_of(card, terms) + 1):
@@ -154,5 +151,4 @@ def test_a_card_pulled_at_any_command_is_told_once_and_the_next_one_read_as_itse
         assert failures_at(told, slot.reader) == count
         assert reads_at(told, slot.reader) == [NEXT.pan.keyed_hash(HASH_KEY)] * count
     assert {type(error) for _, error in told.failures} == {CardRemoved}
-    record_property("pulls", total)
-    record_recoveries(recoveries, record_property)
+    report_recoveries(recoveries, "cards pulled")
