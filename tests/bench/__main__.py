@@ -65,7 +65,7 @@ def measure(wanted: set[str], cache: Path, *, quick: bool) -> None:
     if "ledger" in wanted:
         ledger_commit.measure_all(cache, full.ledger_entries)
     if "read" in wanted:
-        reading.measure(quick=quick)
+        reading.measure(cache, quick=quick)
 
 
 if __name__ == "__main__":

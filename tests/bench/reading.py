@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from drivers.chip_reading import ChipReading, ChipTerms
@@ -22,7 +23,7 @@ from drivers.virtual.card import DEMO_CARDS
 from drivers.virtual.chip import Chip, VirtualChip
 from drivers.virtual.demo_authority import DEMO_AUTHORITY, chip_of
 from drivers.virtual.vpcd import VpcdCard
-from tests.bench import arrivals
+from tests.bench import arrivals, peer_emv
 from tests.bench.bare_chip import Commands, bare_context, bare_visit, wait_until
 from tests.bench.figures import Spread, heading, line, percentile
 from tests.fakes.pcscd import READERS, PcscDaemon
@@ -47,8 +48,8 @@ FULL = Rounds(quick_card=1000, slow_card=40, insertions=60, swipes=1000)
 QUICK = Rounds(quick_card=100, slow_card=5, insertions=6, swipes=100)
 
 
-def measure(*, quick: bool) -> None:
-    """Print everything: chips that answer at once, slow chips, cards put on, and swipes."""
+def measure(cache: Path, *, quick: bool) -> None:
+    """Print everything: chips that answer at once, slow chips, a peer, cards put on, and swipes."""
     rounds = QUICK if quick else FULL
     with PcscDaemon.start() as pcscd:
         presenter = VpcdCard(pcscd.host, pcscd.port)
@@ -56,6 +57,7 @@ def measure(*, quick: bool) -> None:
             heading(f"read: chips through pcscd, each command answered after {card_ms} ms; {count} rounds")
             for kind, chip, terms in chips():
                 visits(presenter, kind, chip, terms, count, wait_s=card_ms / 1000)
+        beside_peer(presenter, cache, rounds.quick_card)
         heading(f"read: from a contactless card on the reader to its answer; {rounds.insertions} rounds")
         kind, chip, terms = next(chips())
         with lying_on(presenter, chip):
@@ -142,6 +144,19 @@ def visits(presenter: VpcdCard, kind: str, chip: VirtualChip, terms: ChipTerms, 
             times.read.append(read_ns / 1e6)
             times.own.append(own_ns / 1e6)
     tell(f"{kind}, {len(commands)} commands", times)
+
+
+def beside_peer(presenter: VpcdCard, cache: Path, rounds: int) -> None:
+    """python-emv and we read one card that both can read."""
+    heading(f"read: a contact chip that asks for nothing, beside python-emv; {rounds} rounds")
+    chip = peer_emv.UndemandingChip(DEMO_CARDS["member-2"])
+    directory = peer_emv.fetched(cache)
+    if directory is not None:
+        with lying_on(presenter, chip):
+            theirs = peer_emv.visits(directory, READER, WARM_UP + rounds)[WARM_UP:]
+        line("python-emv's read", Spread.of([whole for whole, _ in theirs]))
+        line("  of it its own", Spread.of([own for _, own in theirs]))
+    visits(presenter, "ours", chip, ChipTerms(), rounds, wait_s=0)
 
 
 def our_visit(timed: TimedScard, chip: VirtualChip, terms: ChipTerms) -> tuple[int, int, int]:
