@@ -113,10 +113,17 @@ class Outcomes:
 
     def card_read(self, read: CardRead) -> None:
         """From a reader's thread."""
+        self.note(read)
+        self._listener.card_read(read)
+
+    def note(self, read: CardRead) -> None:
+        """Keep a read that is not to be passed on: a number that was typed took no exchange, so no time."""
+        typed = read.entry_mode is EntryMode.MANUAL
         with self._lock:
             reader = self._counted_name(read.reader)
             self._reads[reader, read.entry_mode] += 1
-            self._times.setdefault(reader, _Times()).add(read.read_ms / 1000)
+            if not typed:
+                self._times.setdefault(reader, _Times()).add(read.read_ms / 1000)
             self._latest.append(
                 ReadOutcome(
                     number=next(self._numbers),
@@ -127,11 +134,10 @@ class Outcomes:
                     authenticity=read.authenticity,
                     authenticity_reason=read.authenticity_reason,
                     masked=read.pan.masked,
-                    read_ms=read.read_ms,
+                    read_ms=None if typed else read.read_ms,
                     steps=read.steps,
                 )
             )
-        self._listener.card_read(read)
 
     def card_failed(self, reader: str, error: JingkaError, steps: tuple[Step, ...] = ()) -> None:
         """From a reader's thread."""

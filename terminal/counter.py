@@ -124,7 +124,8 @@ class HeldQuote:
 
 
 class Counter:
-    """One till. `on_entry` is called after each durable step, so that the sync agent need not poll.
+    """One till. `on_entry` is called after each durable step, so that the sync agent need not poll; `on_typed` is
+    told of a typed card, which no reader tells.
 
     `book` may be the reason why there is none: every card is then answered with it, and nothing is sold.
     """
@@ -143,6 +144,7 @@ class Counter:
         keep_proof: Callable[[str], str],
         on_entry: Callable[[], None],
         accept: Collection[Authenticity] = ACCEPTED_BY_DEFAULT,
+        on_typed: Callable[[CardRead], None] | None = None,
     ) -> None:
         self.place = place
         self.ledger = ledger
@@ -153,6 +155,7 @@ class Counter:
         self._judge = Judge(place, desk, book, self._usage, accept)
         self._keep_proof = keep_proof
         self._on_entry = on_entry
+        self._on_typed = on_typed
         self._presentation: Presentation | None = None
         self._read: CardRead | None = None
         self._presented_ms = 0
@@ -206,6 +209,8 @@ class Counter:
             raise CardMeanwhile("type card number", self._presentation.reader)
         logger.info("card number typed, approved by %s", manager)
         self._read, self._presented_ms = read, self._clock.monotonic_ms()
+        if self._on_typed is not None:
+            self._on_typed(read)
         typed = self._judge.judge(read, self._now(), manager)
         self._present(typed)
         return typed

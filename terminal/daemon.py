@@ -136,6 +136,7 @@ class Daemon:
             heartbeat_s=settings.headquarters.heartbeat_s,
             on_change=self._queue_changed,
         )
+        outcomes = Outcomes(self, self.clock.wall)
         self.counter = Counter(
             place=Place(terminal.merchant, terminal.site, terminal.name),
             desk=desk,
@@ -148,8 +149,8 @@ class Daemon:
             keep_proof=_proof_keeper(key),
             on_entry=self.agent.wake,
             accept={Authenticity(each) for each in settings.authenticity.accept},
+            on_typed=outcomes.note,
         )
-        outcomes = Outcomes(self, self.clock.wall)
         chip_readers = any(reader.kind in CHIP_KINDS for reader in settings.readers)
         chip_first = ChipFirst(outcomes, fallback_s=settings.counter.fallback_s, chip_readers=chip_readers)
         self.supervisor = Supervisor(readers, chip_first)

@@ -140,6 +140,15 @@ def test_reads_and_failures_are_counted_by_what_they_are(outcomes: Outcomes) -> 
     assert history.failures == {("virtual", "not-a-card"): 2}
 
 
+def test_a_typed_number_is_kept_and_counted_without_a_time(outcomes: Outcomes, below: RecordingListener) -> None:
+    outcomes.note(read("keyboard", EntryMode.MANUAL, read_ms=0.0, steps=()))
+    history = outcomes.history()
+    assert (history.latest[0].entry_mode, history.latest[0].read_ms) == (EntryMode.MANUAL, None)
+    assert history.reads == {("keyboard", EntryMode.MANUAL): 1}
+    assert history.times == {}
+    assert below.events == [], "whoever typed it knows"
+
+
 def test_a_read_falls_into_the_first_bound_that_holds_it(outcomes: Outcomes) -> None:
     for seconds in (0.0, READ_S_BOUNDS[0], 0.45, READ_S_BOUNDS[-1] + 1):
         outcomes.card_read(read(read_ms=seconds * 1000))
