@@ -32,7 +32,7 @@ class UndemandingChip(VirtualChip):
 
     def __init__(self, card: VirtualCard) -> None:
         super().__init__(card)
-        self._pdol = ()
+        self._pdol = ()  # type: ignore[assignment]  # inferred from the two lists of the demonstration
 
 
 def fetched(cache: Path) -> Path | None:

@@ -12,12 +12,13 @@ from functools import partial
 
 from drivers.card import CardError, Pan, ReaderNoise
 from drivers.detect import Heard, recognise
-from drivers.framing import FRAME_BYTES_MAX, FRAMINGS, SILENCE_MS, Frame, Framing, framing_named
+from drivers.framing import FRAMINGS, SILENCE_MS, Frame, Framing, framing_named
 from drivers.magstripe import Track2, lrc, parse_track2
 from drivers.virtual.card import DEMO_CARDS
 from tests.fuzz.target import Target, assert_tells_no_digits
 
 BURST_OCTETS_MAX = 0x3F
+FRAME_OCTETS_MAX = max(framing.bytes_max for framing in FRAMINGS.values())
 LINE_OCTETS_MAX = 1024  # several times a frame's bound
 QUIET_MS = (0, 5, 120, SILENCE_MS + 1)  # by the high two bits of a burst's head
 STRIPES = tuple(card.track2_text().encode("ascii") for card in DEMO_CARDS.values())
@@ -71,7 +72,7 @@ def _judge(outcomes: list[Frame | ReaderNoise], octets: int) -> None:
     assert len(faults) <= 2, "one for this burst and one for the burst before"
     assert len(frames) <= octets + 1, "and one that only the silence could end"
     for frame in frames:
-        assert len(frame.payload) <= FRAME_BYTES_MAX
+        assert len(frame.payload) <= FRAME_OCTETS_MAX
         _read_frame(frame)
 
 

@@ -13,7 +13,7 @@ from drivers.card import CardError, MalformedCard, Pan
 from tests.fuzz.target import Target, assert_traceback_holds_no_card, calls_at_most
 from tests.fuzz.targets import FOUND, TARGETS, found, found_octets, kept
 
-EXAMPLES = 100  # of either test, for each target: a few seconds in all; coverage-guided runs take the minutes
+EXAMPLES = 50  # of either test, for each target: a few seconds in all; coverage-guided runs take the minutes
 ANY_MAX = 300
 
 every_target = pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
