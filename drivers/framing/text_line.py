@@ -54,7 +54,10 @@ class TextLine(Framing):
             told = max(len(self._body), self._noise) >= STRAY_BYTES_MIN
             self._reset()
             return unreadable() if told else None
-        whole = self._whole() if self._body else None  # CR LF: the second ends an empty line
+        if not self._body:  # CR LF: the second ends an empty line
+            self._reset()
+            return None
+        whole = self._whole()
         self._reset()
         self._noise = 0  # what preceded a whole frame is the swipe's own crackle
         return whole

@@ -78,7 +78,10 @@ def add_reader(config: Path, settings: SerialSettings) -> tuple[Path, str]:
         try:
             shutil.copy2(config, draft)  # with the rights of the file that it will replace
             shutil.chown(draft, config.stat().st_uid, config.stat().st_gid)
-            draft.write_text(text.rstrip("\n") + "\n\n" + table, encoding="utf-8")
+            with draft.open("w", encoding="utf-8") as file:
+                file.write(text.rstrip("\n") + "\n\n" + table)
+                file.flush()
+                os.fsync(file.fileno())  # before it takes the place of what a person wrote
             load_terminal(draft)
             shutil.copyfile(config, backup)
             shutil.copystat(config, backup)

@@ -217,6 +217,21 @@ def test_a_device_that_only_sends_heartbeats_is_waited_for() -> None:
     assert [step.step for step in wire.steps].count(1) == 2 * SAME_AGAIN_MAX
 
 
+def test_a_search_that_could_go_on_for_long_is_ended() -> None:
+    wire = Wire(HEARTBEAT)
+    tell = wire.tell
+
+    def heartbeat_at_any_speed(progress: Progress) -> None:
+        wire._baud = progress.settings.baud
+        tell(progress)
+
+    wire.tell = heartbeat_at_any_speed  # type: ignore[method-assign]
+    with pytest.raises(NothingRecognised):
+        wire.detect()
+    assert DETECTION_S_MAX <= wire.now < DETECTION_S_MAX + SAME_AGAIN_MAX * (STEP_WAIT_S + 1)
+    assert wire.steps[-1].step < wire.steps[-1].steps
+
+
 def test_settings_that_the_port_refuses_are_left_out() -> None:
     wire = Wire(STRIPE + b"\r", 9600, "E")
     open_any = wire.open

@@ -18,8 +18,10 @@ from drivers.framing import (
     FRAME_BYTES_MAX,
     FRAMINGS,
     LF,
+    PARITY_BYTES_MAX,
     PARITY_BYTES_MIN,
     SILENCE_MS,
+    STRANGE_BYTES_MAX,
     STRAY_BYTES_MIN,
     STX,
     Ecr55Aa,
@@ -33,6 +35,7 @@ from drivers.framing import (
     Framing,
     IdTech,
     MagTek,
+    ParityTally,
     PlainLine,
     StxEtxLrc,
     framing_named,
@@ -320,6 +323,29 @@ def test_seven_bits_with_parity_on_an_eight_bit_port_are_told_as_what_they_are(
 def test_too_few_bytes_say_nothing_of_parity() -> None:
     assert heard(PlainLine(), with_parity(b"7" * (PARITY_BYTES_MIN - 1), "E")) == [FrameUnreadable]
     assert heard(PlainLine(), with_parity(b"7" * PARITY_BYTES_MIN, "E")) == [FrameParity]
+
+
+def test_one_odd_byte_among_many_does_not_hide_their_parity_but_two_do() -> None:
+    even = with_parity(b"7" * PARITY_BYTES_MIN, "E")
+    strange = with_parity(b"\x01", "E")
+    assert STRANGE_BYTES_MAX == 1
+    assert heard(PlainLine(), even + strange) == [FrameParity]
+    assert heard(PlainLine(), even + strange * 2) == [FrameUnreadable]
+
+
+def test_of_a_flood_only_the_beginning_is_asked_for_its_parity() -> None:
+    begun = with_parity(b"1" * (PARITY_BYTES_MAX // 2), "E")
+    for odd_from, fault in ((PARITY_BYTES_MAX, FrameParity), (PARITY_BYTES_MAX - 1, FrameUnreadable)):
+        tally = ParityTally()
+        tally.note(begun * 2)
+        assert tally.parity() == "E"
+        tally = ParityTally()
+        tally.note((begun * 2)[:odd_from] + b"1" * 100)
+        assert (tally.parity() == "E") == (fault is FrameParity)
+
+
+def test_single_garbled_bytes_between_empty_lines_are_counted_together() -> None:
+    assert heard(PlainLine(), b"\xff\r\r" * STRAY_BYTES_MIN) == [FrameUnreadable]
 
 
 # --- ID TECH, MagTek --------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import serial
 
-from config.settings import SerialReaderSection, SettingsInvalid, SettingsMissing, load_terminal
+from config.settings import SETTINGS_BYTES_MAX, SerialReaderSection, SettingsInvalid, SettingsMissing, load_terminal
 from drivers.detect import Heard
 from drivers.serial_port import SerialSettings
 from drivers.virtual.card import DEMO_CARDS
@@ -188,8 +188,9 @@ def test_a_port_that_is_there_already_under_another_name_is_not_added_again(conf
             lambda text: 'readers = [{ kind = "pcsc" }]\n' + text.replace('[[readers]]\nkind = "pcsc"', ""),
             SettingsInvalid,
         ),
+        (lambda text: text + "#" * SETTINGS_BYTES_MAX, SettingsInvalid),
     ],
-    ids=["unknown section", "no TOML", "readers in one line"],
+    ids=["unknown section", "no TOML", "readers in one line", "far too long"],
 )
 def test_a_file_that_the_terminal_would_not_take_stays_as_it_is(config: Path, damage: object, error: type) -> None:
     assert callable(damage)
