@@ -11,7 +11,17 @@ import threading
 import time
 
 from config.errors import JingkaError
-from drivers.card import CardError, CardRead, CardRefused, CardRemoved, NotACard, ReaderError, ReaderNoise, Step
+from drivers.card import (
+    CardError,
+    CardRead,
+    CardRefused,
+    CardRemoved,
+    DeviceCard,
+    NotACard,
+    ReaderError,
+    ReaderNoise,
+    Step,
+)
 from drivers.chip_reading import ChipReading, ChipTerms
 from drivers.pboc.exchange import CommandForbidden, TransmissionProtocol
 from drivers.pn532.commands import ModuleAnswerUnknown, Target
@@ -137,11 +147,11 @@ class _Watch:
                 return
             if self._stop.is_set():
                 return  # we gave up, not the card
-            if isinstance(outcome, NotACard | CardRefused | CommandForbidden):
+            if isinstance(outcome, NotACard | CardRefused | DeviceCard | CommandForbidden):
                 self._fail(outcome, reading.steps)  # a clear answer: another try gives the same
                 return
             again = self._look_again(outcome, reading.steps)
-            if again is None or not _same(again, target):
+            if again is None or not (_same(again, target) or (again.uid_is_random and target.uid_is_random)):
                 self._fail(CardRemoved("read card", self._reader.name), reading.steps)
                 self._gone()
                 self._tell(ReaderState.READY)
