@@ -3,17 +3,20 @@ from __future__ import annotations
 import logging
 import stat
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.card import CardError, CardRead, Step, luhn_valid
+from drivers.card import Authenticity, CardError, CardRead, Step, luhn_valid
 from drivers.chip_reading import ChipReading, ChipTerms
 from drivers.masking import FILL
+from drivers.pboc import tlv
 from drivers.pboc.apdu import Instruction
+from drivers.pboc.authenticity.keys import SchemeKey, SchemeKeys
+from drivers.pboc.authenticity.recover import PublicKey
 from drivers.pboc.exchange import TransmissionProtocol
 from drivers.pboc.tags import Tag
 from drivers.pboc.tlv import encode
@@ -21,7 +24,8 @@ from drivers.recording import RECORDED_READS_MAX, Reading, ReadRecorder, TestNum
 from drivers.transcript import Transcript, parse_transcript, write_transcript
 from drivers.virtual.card import DEMO_CARDS, ChipKind, VirtualCard
 from drivers.virtual.chip import VirtualChip
-from drivers.virtual.replay import ReplayChip
+from drivers.virtual.demo_authority import DEMO_AUTHORITY, chip_of
+from drivers.virtual.replay import ReplayChip, read_again
 
 NOON = datetime(2012, 12, 25, 4, 0, tzinfo=UTC)
 MEMBER = DEMO_CARDS["member"]
@@ -142,6 +146,39 @@ def test_a_faulty_card_fails_the_same_from_its_transcript(
     replay = ReplayChip(transcript)
     assert read_through(replay.transmit, replay) == outcome
     assert not holds(transcript, MEMBER.digits)
+
+
+@pytest.fixture(scope="module")
+def keys() -> SchemeKeys:
+    scheme = DEMO_AUTHORITY.scheme
+    key = PublicKey(scheme.modulus, scheme.octets, scheme.exponent)
+    return SchemeKeys([SchemeKey(DEMO_AUTHORITY.rid, DEMO_AUTHORITY.index, key, date(2049, 12, 31))])
+
+
+@pytest.mark.parametrize("kind", CHIPS)
+def test_a_signed_card_reads_to_the_same_number_but_proves_nothing_any_more(keys: SchemeKeys, kind: ChipKind) -> None:
+    chip = chip_of(card(kind))
+    kept = Kept()
+    terms = ChipTerms(keys=keys, recorder=kept)
+    read = ChipReading(chip.transmit, chip.protocol, contactless=chip.contactless, reader="virtual", terms=terms).read()
+    assert read.authenticity is Authenticity.DDA
+    transcript = masked_transcript(kept.readings[0], NOON)
+    assert transcript is not None
+    again = read_again(transcript, terms=ChipTerms(keys=keys))
+    assert (again.pan.masked, again.expiry, again.service_code) == (read.pan.masked, read.expiry, read.service_code)
+    assert again.authenticity is Authenticity.FAILED
+    assert not any(signed in answer for signed in _signed(kept.readings[0]) for _, answer in transcript.pairs)
+
+
+def _signed(reading: Reading) -> list[bytes]:
+    """What a scheme's public key turns back into the card's number, and what else is signed."""
+    tags = {0x90, 0x92, 0x9F46, 0x9F48, 0x9F4B, 0x93}
+    found: list[bytes] = []
+    for _, answer in reading.pairs:
+        if reading.protocol == TransmissionProtocol.T1 or answer.endswith(OK):
+            found += [node.value for node in tlv.walk(tlv.parse(answer[:-2])) if node.tag in tags and node.value]
+    assert len(found) >= 3
+    return found
 
 
 def test_two_numbers_that_differ_still_differ() -> None:
