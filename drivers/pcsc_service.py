@@ -6,6 +6,7 @@ meaning to us become a `ReaderError` that names them, so nothing unexpected can 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -147,6 +148,9 @@ class Scard(Protocol):
 
 
 SCOPE_SYSTEM = 2  # pcsc-lite knows no other
+REFUSAL_RETRY_S = 0.2  # a pcscd that is about to end hangs up once, one that may not serve us (polkit) always
+# What libpcsclite makes of a connection that pcscd closes: which one depends on its version and on who was quicker.
+_HUNG_UP = frozenset({Code.COMM_ERROR, Code.NO_ACCESS, Code.SECURITY_VIOLATION})
 
 
 def load_scard() -> Scard:
@@ -167,7 +171,10 @@ class PcscService:
 
     def __enter__(self) -> Self:
         code, self.context = self.scard.SCardEstablishContext(SCOPE_SYSTEM)
-        if code & _WORD == Code.COMM_ERROR:  # how some libraries tell that pcscd hung up on us because polkit refused
+        if code & _WORD in _HUNG_UP:
+            time.sleep(REFUSAL_RETRY_S)
+            code, self.context = self.scard.SCardEstablishContext(SCOPE_SYSTEM)
+        if code & _WORD in _HUNG_UP:
             code = Code.SECURITY_VIOLATION
         check(code, "reach pcscd", self._subject)
         return self
@@ -180,7 +187,7 @@ class PcscService:
         code, names = self.scard.SCardListReaders(self.context, [])
         if code & _WORD == Code.NO_READERS_AVAILABLE:
             return ()
-        check(code, "list readers", self._subject)
+        self._check_open(code, "list readers")
         return tuple(names)
 
     def look(self, known: Sequence[Sight], wait_s: float) -> tuple[Sight, ...]:
@@ -192,8 +199,14 @@ class PcscService:
         code, seen = self.scard.SCardGetStatusChange(self.context, int(wait_s * 1000), asked)
         if code & _WORD in (Code.TIMEOUT, Code.CANCELLED):
             return tuple(known)
-        check(code, "watch readers", self._subject)
+        self._check_open(code, "watch readers")
         return tuple(Sight(reader, bits, bytes(atr)) for reader, bits, atr in seen)
+
+    def _check_open(self, code: int, operation: str) -> None:
+        """As `check`, once the context stands: whoever was let in and is then hung up on has lost the service."""
+        if code & _WORD in _HUNG_UP:
+            code = Code.NO_SERVICE
+        check(code, operation, self._subject)
 
 
 def check(code: int, operation: str, subject: str) -> None:

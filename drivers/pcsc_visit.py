@@ -159,7 +159,10 @@ class CardVisit:
                 return self._attempt(service)
             except (NotACard, CardRefused, DeviceCard, CardSilent, CardTooSlow, CommandForbidden):
                 raise  # the card's own clear answer, or ours: another try gives the same
-            except (ReaderForbidden, ReaderServiceDown, ReaderStuck):
+            except ReaderForbidden:
+                service.readers()  # raises when it was but the hanging up of a pcscd that ends
+                raise
+            except (ReaderServiceDown, ReaderStuck):
                 raise  # not about this card
             except ReaderBusy:
                 if self._given_up.wait(BUSY_RETRY_S):

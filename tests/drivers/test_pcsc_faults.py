@@ -42,7 +42,7 @@ HELD_TRIES = 2 * int(BUSY_WAIT_S / BUSY_RETRY_S)  # held for longer than is wait
 )
 def test_no_context_ends_the_run_with_the_reason(code: int, error: type[ReaderError]) -> None:
     scard = FakeScard(NAME)
-    scard.fail("establish", code)
+    scard.fail("establish", code, code)  # one that hangs up on us is asked twice
     assert type(Run(scard, "*").ended()) is error
 
 
@@ -54,6 +54,7 @@ def test_no_context_ends_the_run_with_the_reason(code: int, error: type[ReaderEr
         (Code.SERVICE_STOPPED, ReaderServiceDown),
         (Code.INVALID_HANDLE, ReaderServiceDown),
         (Code.COMM_ERROR, ReaderServiceDown),
+        (Code.SECURITY_VIOLATION, ReaderServiceDown),  # it let us in before
         (UNEXPECTED, ReaderError),
         (UNEXPECTED - 2**32, ReaderError),  # some platforms give codes signed
     ],
@@ -65,6 +66,25 @@ def test_a_service_lost_while_watching_ends_the_run_and_releases_the_context(
     scard.fail(call, 0, code)
     assert type(Run(scard, "*").ended()) is error
     assert scard.calls[-1] == "release"
+
+
+def test_a_pcscd_that_hangs_up_once_is_about_to_end_and_not_refusing() -> None:
+    scard = FakeScard(NAME)
+    scard.fail("establish", Code.COMM_ERROR, Code.NO_SERVICE)
+    assert type(Run(scard, "*").ended()) is ReaderServiceDown
+
+
+def test_a_card_refused_by_a_pcscd_that_is_gone_is_the_services_fault() -> None:
+    scard = FakeScard(NAME)
+    scard.insert(NAME, chip())
+    scard.fail("connect", Code.SECURITY_VIOLATION)
+    scard.free.clear()
+    run = Run(scard, "*")
+    scard.wait_for_call("connect")
+    scard.fail("list", *[Code.NO_SERVICE] * 2)  # for the visit and the watch, whichever asks first
+    scard.free.set()
+    assert type(run.ended()) is ReaderServiceDown
+    assert [type(error) for _, error in run.listener.failures] == [ReaderServiceDown]
 
 
 def test_an_unexpected_code_is_told_by_number() -> None:
