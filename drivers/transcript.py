@@ -118,7 +118,8 @@ class _Parser:
         if self._pairs or self._command is not None:
             raise self._fault("header behind the first command")
         if name in self._header:
-            raise self._fault(f"{name} stands there twice")
+            told = "a name" if re.search(r"\d", name) else name  # a slip of the pen may be a card's number
+            raise self._fault(f"{told} stands there twice")
         if len(self._header) >= HEADER_LINES_MAX or len(value) > HEADER_VALUE_MAX:
             raise self._fault("header too long")
         self._header[name] = value

@@ -172,6 +172,13 @@ def key_file_seeds() -> Sequence[bytes]:
 TARGETS = (
     Target("certificate", read_certificate, (), certificate_seeds),
     Target(
-        "key-file", read_key_file, (SchemeKeysError,), key_file_seeds, calls=3000, calls_per_octet=60, card_data=False
+        "key-file",
+        read_key_file,
+        (SchemeKeysError,),
+        key_file_seeds,
+        calls=3000,
+        calls_per_octet=60,
+        card_data=False,
+        octets_max=8192,
     ),
 )

@@ -119,7 +119,7 @@ def load_scheme_keys(path: Path) -> SchemeKeys:
         raise SchemeKeysDamaged("read keys", str(path), reason=f"more than {KEYS_FILE_BYTES_MAX} bytes")
     try:
         table = tomllib.loads(raw.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, a number too long, lists too deep
         raise SchemeKeysDamaged("read keys", str(path), reason=str(error)) from error
     entries = table.get("keys")
     if set(table) != {"keys"} or not isinstance(entries, list) or not entries:
