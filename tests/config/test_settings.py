@@ -48,6 +48,12 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert loaded.readers[0].kind == "serial"
 
 
+def test_where_readings_are_kept_is_relative_to_the_file_too(tmp_path: Path) -> None:
+    assert load_terminal(write(tmp_path, GOOD)).support.reads_dir is None
+    loaded = load_terminal(write(tmp_path, GOOD + '\n[support]\nreads_dir = "reads"\n'))
+    assert loaded.support.reads_dir == tmp_path / "reads"
+
+
 def test_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JINGKA_TERMINAL__PORT", "9000")
     monkeypatch.setenv("JINGKA_DATA_DIR", str(tmp_path / "elsewhere"))

@@ -10,7 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from config.settings import TerminalSettings
+from terminal.cli import app
 from terminal.demo import prepare
 from terminal.ledger.ledger import Ledger
 from tests.fakes.clock import SteppedClock
@@ -159,6 +162,22 @@ def test_the_support_dump_holds_no_secret(jingka: Jingka, tmp_path: Path) -> Non
     key = (tmp_path / "demo" / "programme-key.toml").read_text(encoding="ascii").split('"')[1]
     assert key not in done.stdout
     assert "argon2" not in done.stdout
+
+
+def test_recording_readings_is_one_option_of_the_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[TerminalSettings] = []
+
+    def serve(settings: TerminalSettings) -> int:
+        served.append(settings)
+        return 0
+
+    monkeypatch.setattr("terminal.daemon.serve", serve)
+    terminal, _ = prepare(tmp_path / "demo", "virtual")
+    monkeypatch.chdir(tmp_path)
+    for arguments in ([], ["--record-reads", "reads"]):
+        done = CliRunner().invoke(app, ["run", "--config", str(terminal), *arguments])
+        assert done.exit_code == 0, done.output
+    assert [settings.support.reads_dir for settings in served] == [None, tmp_path / "reads"]
 
 
 def test_unknown_settings_end_with_the_nearest_key(jingka: Jingka, tmp_path: Path) -> None:
