@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 DELAY_S = 0.03  # as long as a real contactless card's radio link takes for one message
+SEEN_MESSAGES = 8  # by then pcscd has seen the card: before that nobody could tell of its loss
 LOSS_MESSAGES = 60  # a contact read has some 30 messages with its presence checks: lost in about half of all reads
 _LENGTH = struct.Struct(">H")
 
@@ -58,7 +59,7 @@ class Lossy:
     """The connection breaks at some message, half of which still arrives."""
 
     def __init__(self, choice: random.Random) -> None:
-        self._left = choice.randrange(LOSS_MESSAGES)
+        self._left = choice.randrange(SEEN_MESSAGES, LOSS_MESSAGES)
 
     def carry(self, message: bytes, to_card: bool, send: Callable[[bytes], None]) -> None:
         if self._left == 0:
