@@ -39,7 +39,6 @@ class Command(IntEnum):
     RF_CONFIGURATION = 0x32
     IN_DATA_EXCHANGE = 0x40
     IN_LIST_PASSIVE_TARGET = 0x4A
-    IN_RELEASE = 0x52
 
 
 class Modulation(IntEnum):
@@ -105,7 +104,6 @@ RETRIES = bytes((0x05, 0x01, 0x00, ACTIVATION_TRIES))  # item 5: tries of ATR, P
 FIELD_OFF = bytes((0x01, 0x00))  # item 1: the radio field
 FIELD_ON = bytes((0x01, 0x01))
 CARD_THERE = b"\x06"  # Diagnose 6: the activated ISO/IEC 14443-4 card is asked whether it is there
-RELEASE_ALL = b"\x00"
 
 
 def poll_for(modulation: Modulation) -> bytes:

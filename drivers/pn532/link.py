@@ -93,6 +93,11 @@ class Pn532Link:
         self._unsettled = False
         return answer
 
+    def tell(self, code: Command, data: bytes) -> None:
+        """Send a command and wait for nothing: the last one before the port closes, also when we are to stop."""
+        self._write(encode(Sender.HOST, bytes((code,)) + data))
+        self._unsettled = True
+
     def abort(self) -> None:
         """Have the module drop the command it works on (UM0701-02: an ACK from the host)."""
         self._write(Signal.ACK.value)

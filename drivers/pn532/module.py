@@ -11,7 +11,6 @@ from drivers.pn532.commands import (
     CARD_THERE,
     FIELD_OFF,
     FIELD_ON,
-    RELEASE_ALL,
     RETRIES,
     SAM_NORMAL,
     Command,
@@ -81,9 +80,8 @@ class Pn532Module:
         return partial(self._transmit, target)
 
     def release(self) -> None:
-        """Let go of the card and switch the field off."""
-        self._link.command(Command.IN_RELEASE, RELEASE_ALL)
-        self._link.command(Command.RF_CONFIGURATION, FIELD_OFF)
+        """Switch the field off, and the card with it, as the last thing done."""
+        self._link.tell(Command.RF_CONFIGURATION, FIELD_OFF)
 
     def _transmit(self, target: Target, command: bytes, /) -> bytes:
         data = b""

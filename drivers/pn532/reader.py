@@ -6,7 +6,6 @@ plug) it is woken; when that does not help, `run` ends with a typed error and `d
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 
@@ -31,7 +30,7 @@ from drivers.port import PortSettings, opened_port
 from drivers.reader import ReaderListener, ReaderState, ReaderStatus
 
 BAUD = 115_200  # as the module is delivered
-POLL_S = 0.1  # between looks: a tap is seen at once, and the field rests enough to keep the module cool
+POLL_S = 0.1  # between looks: a tap is seen at once, and the line is quiet most of the time
 ABSENT_LOOKS = 2  # looks without a card before it counts as gone: a card that is moved a little is not two cards
 ATTEMPTS_MAX = 2  # one retry: a card badly held gets a second chance, a cashier no long wait
 FAULTY_ROUNDS_MAX = 3  # rounds in a row that the module spoils before the port is opened anew
@@ -98,8 +97,7 @@ class _Watch:
                 if faulty_rounds == FAULTY_ROUNDS_MAX or self._stop.is_set():
                     raise
                 self._module.wake()
-        with contextlib.suppress(*_MODULE_FAULTS):  # a courtesy to the card: without it the next run cuts its power
-            self._module.release()
+        self._module.release()
 
     def _round(self) -> None:
         """One look: who came, who left."""

@@ -84,7 +84,6 @@ class VirtualPn532:
             Command.IN_LIST_PASSIVE_TARGET: self._list,
             Command.DIAGNOSE: self._diagnose,
             Command.IN_DATA_EXCHANGE: self._exchange,
-            Command.IN_RELEASE: self._release,
         }
         self._line = PtyLine(link)
         self._begin()
@@ -144,7 +143,7 @@ class VirtualPn532:
         self._thread.start()
 
     def _forget(self) -> None:
-        self._awake = self._configured = False
+        self._awake = self._configured = self.field_on = False
         self._drop_card()
 
     def _drop_card(self) -> None:
@@ -206,17 +205,15 @@ class VirtualPn532:
 
     def _set_field(self, data: bytes) -> bytes:
         if data in (FIELD_OFF, FIELD_ON):
+            self.field_on = data == FIELD_ON
             self._drop_card()
         return b""
 
     def _diagnose(self, data: bytes) -> bytes | None:
         return bytes((0 if self._active else NO_ANSWER,)) if data == CARD_THERE else None
 
-    def _release(self, _data: bytes) -> bytes:
-        self._active = False
-        return b"\x00"
-
     def _list(self, data: bytes) -> bytes:
+        self.field_on = True
         lying = self._lying
         if lying is None or self._heard or data != poll_for(Modulation.TYPE_A):
             return b"\x00"

@@ -176,6 +176,10 @@ def test_a_stopped_reader_ends_within_a_second_and_leaves_nothing_open(module: V
     thread.join(1.0)
     assert not thread.is_alive()
     assert raised == []
+    deadline = time.monotonic() + 1.0
+    while module.field_on and moment != "module silent" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not module.field_on or moment == "module silent"
     assert open_descriptors() == before
     assert "failed" not in listener.events
 
