@@ -66,16 +66,16 @@ class ChipReading:
         except Exception as fault:
             self._record(fault.code if isinstance(fault, JingkaError) else type(fault).__name__.lower())
             raise
-        self._record("read")
+        self._record("read", " ".join(filter(None, (read.authenticity, read.authenticity_reason))))
         return read
 
-    def _record(self, outcome: str) -> None:
+    def _record(self, outcome: str, authenticity: str = "") -> None:
         if self._terms.recorder is None or self._conversation is None:
             return
         from drivers.recording import Reading
 
         self._terms.recorder.keep(
-            Reading(self._reader, self._contactless, self._protocol, outcome, self._conversation.pairs)
+            Reading(self._reader, self._contactless, self._protocol, outcome, self._conversation.pairs, authenticity)
         )
 
     def _read(self) -> CardRead:

@@ -25,7 +25,6 @@ from drivers.transcript import ANSWER_OCTETS_MAX, ANSWER_OCTETS_MIN, PAIRS_MAX, 
 RECORDED_READS_MAX = 200  # files kept: a day of a small counter, some 2 MB; the oldest go
 LAST = 4  # digits that anybody may see
 READER_NAME_MAX = 100  # characters of it in a header
-READ = "read"  # the outcome of a good reading; else the error's code
 MASKED = "numbers are test numbers with the card's last four digits; what is signed is written over"
 
 _GOES_ON = (bytes([SW1_MORE_DATA]), bytes([SW1_WRONG_LE]))
@@ -59,13 +58,18 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One reading as it was, with the card's own octets. `outcome`: `READ` or an error's code."""
+    """One reading as it was, with the card's own octets.
+
+    `outcome`: `read` or an error's code. `authenticity`: the verdict on the chip, which a masked transcript cannot give
+    again.
+    """
 
     reader: str
     contactless: bool
     protocol: str
     outcome: str
     pairs: Pairs = field(repr=False)
+    authenticity: str = ""
 
 
 class TestNumbers:
@@ -124,6 +128,7 @@ def masked_transcript(reading: Reading, at: datetime) -> Transcript | None:
             "interface": "contactless" if reading.contactless else "contact",
             "protocol": reading.protocol,
             "outcome": reading.outcome,
+            "authenticity": reading.authenticity,
             "masked": MASKED,
         },
         None,

@@ -167,6 +167,7 @@ def test_a_signed_card_reads_to_the_same_number_but_proves_nothing_any_more(keys
     again = read_again(transcript, terms=ChipTerms(keys=keys))
     assert (again.pan.masked, again.expiry, again.service_code) == (read.pan.masked, read.expiry, read.service_code)
     assert again.authenticity is Authenticity.FAILED
+    assert transcript.header["authenticity"] == "dda", "as it was at the till"
     assert not any(signed in answer for signed in _signed(kept.readings[0]) for _, answer in transcript.pairs)
 
 
