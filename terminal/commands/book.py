@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json as json_format
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from terminal.commands.options import JSON
+from terminal.commands.options import DEFAULT_CONFIG, JSON, Config, LedgerDir
 
 app = typer.Typer(help="Offer books.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -47,3 +48,68 @@ def check(
             loaded = load_book(file)
             typer.echo(f"revision {loaded.revision}, {len(loaded.offers)} offers, sha256 {loaded.hash}")
     raise typer.Exit(0 if usable else 1)
+
+
+@app.command()
+def explain(
+    file: Annotated[Path, typer.Argument(help="the book, TOML or JSON")],
+    offer: Annotated[str | None, typer.Argument(help="one offer's id; none: all of them")] = None,
+    json: JSON = False,
+) -> None:
+    """Each offer as a paragraph in zh and en, to proof-read against the announcement."""
+    from terminal.offers.book import load_book
+    from terminal.offers.explain import explain as say
+    from terminal.offers.findings import nearest
+
+    book = load_book(file).book
+    wanted = [one for one in book.offers if offer in (None, one.id)]
+    if not wanted:
+        near = nearest(offer or "", [one.id for one in book.offers])
+        raise typer.BadParameter(f"no offer {offer}" + (f"; did you mean {near}?" if near else ""))
+    paragraphs = {one.id: say(book, one) for one in wanted}
+    if json:
+        typer.echo(
+            json_format.dumps({name: {"zh": w.zh, "en": w.en} for name, w in paragraphs.items()}, ensure_ascii=False)
+        )
+    else:
+        typer.echo("\n\n".join(f"{words.zh}\n{words.en}" for words in paragraphs.values()))
+
+
+@app.command()
+def diff(
+    old: Annotated[Path, typer.Argument(help="the book in force")],
+    new: Annotated[Path, typer.Argument(help="the draft")],
+    json: JSON = False,
+) -> None:
+    """What changed from one book to another, in words."""
+    from terminal.offers.book import load_book
+    from terminal.offers.diff import diff as compare
+
+    changes = compare(load_book(old).book, load_book(new).book)
+    if json:
+        rows = [
+            {"kind": one.kind, "table": one.table, "entry": one.entry, "path": one.path,
+             "before": one.before, "after": one.after}
+            for one in changes
+        ]  # fmt: skip
+        typer.echo(json_format.dumps(rows, ensure_ascii=False))
+    else:
+        for one in changes:
+            typer.echo(f"{one.text('zh')}\n  {one.text('en')}")
+        if not changes:
+            typer.echo("没有改动 / no changes")
+
+
+@app.command()
+def replay(
+    draft: Annotated[Path, typer.Argument(help="the draft book")],
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="the first day, included")],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="the last day, included")],
+    config: Config = DEFAULT_CONFIG,
+    data: LedgerDir = None,
+    json: JSON = False,
+) -> None:
+    """Run a draft over the ledger's own past sales: who would have paid what, which limits would have bitten."""
+    from terminal.commands.replay import run
+
+    run(draft, first.date(), last.date(), config, data, json=json)
