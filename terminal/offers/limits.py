@@ -211,7 +211,7 @@ def _reached(offer: Offer, room: Room, asked: int, category: Category, day: date
     }
     frees = next_window(limit.window, day)
     if frees:
-        numbers["frees"] = frees.isoformat()
+        numbers["frees"] = numbers["next_day"] = frees.isoformat()
     if limit.per == (Scope.VOUCHER,) and room.remaining == 0:
         return Refusal(RefusalCode.VOUCHER_USED, numbers)
     code = RefusalCode.LIMIT_REACHED if limit.personal or limit.momentary else RefusalCode.QUOTA_GONE

@@ -175,7 +175,7 @@ REMEDY_WORDS: Mapping[RefusalCode, Words] = MappingProxyType(
         RefusalCode.PROOF_MISSING: Words("出示{label}后即可办理", "possible with the {label}"),
         RefusalCode.VOUCHER_UNKNOWN: Words("请核对券号；仍不对请拨打 12351", "check the number, or call 12351"),
         RefusalCode.VOUCHER_OTHER_CARD: Words("请用预约时的那张卡", "present the card it was booked with"),
-        RefusalCode.LIMIT_REACHED: Words("{frees} 起可以再用", "possible again from {frees}"),
+        RefusalCode.LIMIT_REACHED: Words("{next_day} 起可以再用", "possible again from {next_day}"),
         RefusalCode.NO_VISITS_LEFT: Words("可以再买一份套餐", "another pack can be bought"),
         RefusalCode.NEEDS_HQ: Words("联网后再试", "try again when the line is up"),
         RefusalCode.NO_BENEFIT: Words("按原价收款即可", "charge the list price"),
