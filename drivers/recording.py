@@ -24,6 +24,7 @@ from drivers.transcript import ANSWER_OCTETS_MAX, ANSWER_OCTETS_MIN, PAIRS_MAX, 
 
 RECORDED_READS_MAX = 200  # files kept: a day of a small counter, some 2 MB; the oldest go
 LAST = 4  # digits that anybody may see
+NUMBERS_MAX = 16  # different ones on one card: a real card has one, a faulty one two
 READER_NAME_MAX = 100  # characters of it in a header
 MASKED = "numbers are test numbers with the card's last four digits; what is signed is written over"
 
@@ -75,13 +76,15 @@ class Reading:
 class TestNumbers:
     """Gives each card number a test number: as long, with the same last four digits, and as right or wrong as it was.
 
-    The same number always gets the same one, and two that differ never do, so that what agreed agrees still.
+    The same number always gets the same one, and two that differ never do, so that what agreed agrees still. Past
+    `NUMBERS_MAX` there are no more: `exhausted`.
     """
 
     __test__ = False  # not a test, though pytest might think so
 
     def __init__(self) -> None:
         self._given: dict[str, str] = {}
+        self.exhausted = False
 
     @property
     def replaced(self) -> tuple[str, ...]:
@@ -92,6 +95,9 @@ class TestNumbers:
         if len(digits) < PAN_DIGITS_MIN:
             return "0" * len(digits)
         if digits not in self._given:
+            if len(self._given) >= NUMBERS_MAX:
+                self.exhausted = True
+                return "0" * len(digits)
             taken = {*self._given, *self._given.values()}
             self._given[digits] = next(each for each in _like(digits) if each not in taken)
         return self._given[digits]
@@ -110,7 +116,7 @@ def _like(digits: str) -> Iterator[str]:
 def masked_transcript(reading: Reading, at: datetime) -> Transcript | None:
     """The reading as it may leave this machine; None when a number would still stand in it, or it fits no transcript.
 
-    A card that puts its number where no card does is not recorded rather than told.
+    A card that puts its number where no card does, or has too many of them, is not recorded rather than told.
     """
     numbers = TestNumbers()
     pairs = tuple(
@@ -119,7 +125,9 @@ def masked_transcript(reading: Reading, at: datetime) -> Transcript | None:
     )
     if any(answer and not ANSWER_OCTETS_MIN <= len(answer) <= ANSWER_OCTETS_MAX for _, answer in pairs):
         return None
-    if any(_holds(octets, number) for pair in pairs for octets in pair for number in numbers.replaced):
+    if numbers.exhausted or any(
+        _holds(octets, number) for pair in pairs for octets in pair for number in numbers.replaced
+    ):
         return None
     return Transcript(
         {

@@ -20,7 +20,7 @@ from drivers.pboc.authenticity.recover import PublicKey
 from drivers.pboc.exchange import TransmissionProtocol
 from drivers.pboc.tags import Tag
 from drivers.pboc.tlv import encode
-from drivers.recording import RECORDED_READS_MAX, Reading, ReadRecorder, TestNumbers, masked_transcript
+from drivers.recording import NUMBERS_MAX, RECORDED_READS_MAX, Reading, ReadRecorder, TestNumbers, masked_transcript
 from drivers.transcript import Transcript, parse_transcript, write_transcript
 from drivers.virtual.card import DEMO_CARDS, ChipKind, VirtualCard
 from drivers.virtual.chip import VirtualChip
@@ -240,6 +240,17 @@ def test_a_test_number_is_like_the_one_it_stands_for(digits: list[str]) -> None:
     for own, test in zip(digits, given_out, strict=True):
         assert test != own
         assert (len(test), test[-4:], luhn_valid(test)) == (len(own), own[-4:], luhn_valid(own))
+
+
+def test_a_card_of_too_many_numbers_is_not_recorded() -> None:
+    def reading(count: int) -> Reading:
+        numbers = [encode(Tag.PAN, bytes.fromhex(f"62{number:014d}")) for number in range(count)]
+        return Reading(
+            "virtual", True, "T=1", "card-malformed", ((bytes.fromhex("00B2010C00"), b"".join(numbers) + OK),)
+        )
+
+    assert masked_transcript(reading(NUMBERS_MAX), NOON) is not None
+    assert masked_transcript(reading(NUMBERS_MAX + 1), NOON) is None
 
 
 def test_what_is_too_short_for_a_number_becomes_zeros() -> None:
