@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from drivers.card import CardError
+from drivers.card import CardError, EntryMode
 from drivers.pcsc import PcscReader
 from drivers.reader import ReaderState
 from drivers.supervision import Supervisor
@@ -23,6 +24,7 @@ CHIPS = [card for card in DEMO_CARDS.values() if card.chip is not ChipKind.NONE]
 DRIVERS = 6  # twelve readers: every card has one to itself, so that all are read at once
 LOSSES = 3  # presentations of each card over the lossy line
 SEED = 20_260_102
+READ_MS_MAX = 10_000  # the bound of a whole reading
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,12 @@ def test_every_chip_is_read_once_and_at_its_reader_over(pcscd: PcscDaemon, road:
     assert {(read.reader, read.pan) for read in reads} == expected
     assert len(told.reads) == len(CHIPS)
     assert not told.failures
+    contact = {card.pan for card in CHIPS if card.chip is ChipKind.CONTACT}
+    for read in reads:
+        assert read.entry_mode is (EntryMode.CONTACT if read.pan in contact else EntryMode.CONTACTLESS)
+        assert read.service_code == "220"
+        assert 0 < read.read_ms < READ_MS_MAX
+        assert 0 < read.finished_ns <= time.monotonic_ns()
 
 
 def test_over_a_lossy_line_every_chip_is_read_or_told_why_and_read_over_a_good_one_afterwards(
