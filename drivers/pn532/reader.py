@@ -93,8 +93,10 @@ class _Watch:
                 self._round()
                 faulty_rounds = 0
             except _MODULE_FAULTS:
+                if self._stop.is_set():
+                    break
                 faulty_rounds += 1
-                if faulty_rounds == FAULTY_ROUNDS_MAX or self._stop.is_set():
+                if faulty_rounds == FAULTY_ROUNDS_MAX:
                     raise
                 self._module.wake()
         self._module.release()

@@ -52,7 +52,7 @@ def test_the_terminals_example_loads_with_every_option_switched_on(tmp_path: Pat
     everything = tmp_path / "terminal.toml"
     everything.write_text(OPTION.sub("", (EXAMPLES / "terminal.toml").read_text(encoding="utf-8")), encoding="utf-8")
     settings = load_terminal(everything)
-    assert [reader.kind for reader in settings.readers] == ["pcsc", "serial"]
+    assert [reader.kind for reader in settings.readers] == ["pcsc", "serial", "pn532", "wedge"]
     assert settings.membership.changes == Path("/var/lib/jingka/changes.bin")
 
 
