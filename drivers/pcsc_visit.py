@@ -13,6 +13,7 @@ import re
 import threading
 import time
 from dataclasses import dataclass
+from types import TracebackType
 
 from config.errors import Words
 from drivers.card import (
@@ -90,7 +91,8 @@ class CardVisit:
         self._news = news
         self._given_up = threading.Event()
         self._over = threading.Event()
-        self._outcome: CardRead | CardError | ReaderError | None = None
+        self._outcome: CardRead | None = None
+        self._end = _End()
         self._reading: ChipReading | None = None
         self._read_since: float | None = None  # monotonic seconds; None: the card is not yet reached
         self._command_since: float | None = None
@@ -122,15 +124,17 @@ class CardVisit:
     def outcome(self) -> CardRead | CardError | ReaderError:
         """What came of it: the card's data; a `CardError` (`CardRemoved` when it has gone); or a `ReaderError`.
 
-        An error comes without the frames it went through and what caused it: they hold the card's octets.
+        An error comes without the frames it went through and what caused it: they hold the card's octets. Raises what a
+        defect raised.
         """
-        outcome = self._outcome
-        if outcome is None:
-            raise RuntimeError("a visit ended by a defect; its thread has told it")
-        if not isinstance(outcome, CardRead):
-            outcome.__cause__ = outcome.__context__ = None
-            outcome.__traceback__ = None
-        return outcome
+        error = self._end.error
+        if error is None:
+            assert self._outcome is not None, "asked before the visit was over"
+            return self._outcome
+        if not isinstance(error, (CardError, ReaderError)):
+            raise error  # a defect: whoever runs the reader tells it, without the text that may hold the card's octets
+        error.__cause__ = error.__context__ = None
+        return error.with_traceback(None)
 
     def give_up(self) -> None:
         """Nobody waits any more: let go of the card at the next chance, and send it nothing from now on."""
@@ -142,14 +146,10 @@ class CardVisit:
         return self.over
 
     def _run(self) -> None:
-        try:
-            with PcscService(self._scard, self._sight.reader) as service:
-                self._outcome = self._read(service)
-        except (CardError, ReaderError) as error:
-            self._outcome = error
-        finally:
-            self._over.set()
-            self._news.set()
+        with self._end, PcscService(self._scard, self._sight.reader) as service:
+            self._outcome = self._read(service)
+        self._over.set()
+        self._news.set()
 
     def _read(self, service: PcscService) -> CardRead:
         resets = 0
@@ -238,3 +238,16 @@ class CardVisit:
         if isinstance(error, CardError):
             return error
         return CardError("read card", self._sight.reader, **error.details)
+
+
+class _End:
+    """Keeps the error that ended a thread's work, for the thread that waits for it: none is lost, none printed."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
+        self.error = error
+        return True

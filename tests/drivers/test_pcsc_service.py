@@ -11,7 +11,7 @@ from socket import socket
 import pytest
 
 from drivers.card import CardRemoved, ReaderForbidden, ReaderServiceDown
-from drivers.pcsc import PcscReader
+from drivers.pcsc import READERS_MAX, PcscReader, list_readers
 from drivers.pcsc_visit import Bounds, ReaderStuck
 from drivers.reader import ReaderState
 from drivers.supervision import Supervisor
@@ -19,7 +19,7 @@ from drivers.virtual.card import DEMO_CARDS
 from drivers.virtual.chip import VirtualChip
 from drivers.virtual.vpcd import VpcdCard
 from tests.fakes.listener import RecordingListener
-from tests.fakes.pcscd import READERS, PcscDaemon
+from tests.fakes.pcscd import DRIVERS_MAX, READERS, PcscDaemon
 from tests.fakes.pcscd_refusing import (
     hang_up_after_the_greeting,
     hang_up_at_once,
@@ -185,6 +185,16 @@ def test_readers_plugged_in_and_out_are_told_and_read(pcscd: PcscDaemon) -> None
         listener.wait_for_state(FIRST_SLOT, ReaderState.READY)
         slot.remove()
     assert listener.state_of(third) in {ReaderState.SERVICE_DOWN, ReaderState.MISSING}
+
+
+def test_of_as_many_readers_as_pcscd_takes_all_but_the_last_are_watched(pcscd: PcscDaemon) -> None:
+    pcscd.stop()
+    pcscd.drivers = DRIVERS_MAX
+    pcscd.resume()
+    assert len(list_readers()) == READERS_MAX + 1
+    with watching() as listener:
+        listener.wait_for(lambda told: told.events.count("state:ready") == READERS_MAX)
+    assert "state:failed" not in listener.events
 
 
 def test_two_cards_read_at_the_same_moment_are_each_attributed_to_their_reader(pcscd: PcscDaemon) -> None:

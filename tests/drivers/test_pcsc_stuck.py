@@ -8,10 +8,14 @@ from collections.abc import Iterator
 import pytest
 
 from drivers.card import CardRemoved, ReaderServiceDown
+from drivers.chip_reading import ChipTerms
+from drivers.pboc.dol import TerminalData
+from drivers.pcsc import PcscReader
 from drivers.pcsc_visit import Bounds, CardTooSlow, ReaderStuck
 from drivers.reader import ReaderState
 from drivers.virtual.card import DEMO_CARDS
 from drivers.virtual.chip import VirtualChip
+from tests.fakes.listener import RecordingListener
 from tests.fakes.pcsc_run import MEMBER, NAME, chip, failure_of, running
 from tests.fakes.scard import FakeScard
 
@@ -182,3 +186,17 @@ def test_a_run_leaves_no_thread_behind() -> None:
         listener.wait_for_reads(1)
     assert set(threading.enumerate()) <= before
     assert scard.count("establish") == scard.count("release") == 2
+
+
+def test_a_defect_in_a_reading_ends_the_run_and_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    def broken() -> TerminalData:
+        raise ZeroDivisionError("6210947000000021")
+
+    scard = FakeScard(NAME)
+    scard.insert(NAME, chip())
+    reader = PcscReader(scard=scard, terms=ChipTerms(terminal_data=broken))
+    with pytest.raises(ZeroDivisionError):
+        reader.run(RecordingListener(), threading.Event())
+    assert scard.count("connect") == scard.count("disconnect") == 1
+    assert scard.count("establish") == scard.count("release") == 2
+    assert not any(capfd.readouterr())
