@@ -56,7 +56,7 @@ def detect_reader(device: str | None, json: bool, out: Path | None, write: Path 
     if json:
         typer.echo(json_format.dumps(asdict(finding.settings) | {"card": finding.masked}, ensure_ascii=False))
     else:
-        _tell_finding(finding, table)
+        _tell_finding(finding, table, to_do=write is None)
     if out is not None:
         out.write_text(table, encoding="utf-8")
         say(f"已写入 {out} / written to {out}")
@@ -91,9 +91,12 @@ def only_port(ports: Sequence[str]) -> str:
     return ports[0]
 
 
-def _tell_finding(finding: Finding, table: str) -> None:
+def _tell_finding(finding: Finding, table: str, *, to_do: bool) -> None:
     settings = finding.settings
     typer.echo(f"找到了：{settings}，帧格式 {settings.frame}，卡 {finding.masked}")
     typer.echo(f"Found: {settings}, frame {settings.frame}, card {finding.masked}")
+    if to_do:
+        typer.echo("请把下面这段加入设置文件，或加上 --write 文件 由本命令加入：")
+        typer.echo("Put this into the settings file, or let --write FILE put it there:")
     typer.echo("")
     typer.echo(table, nl=False)

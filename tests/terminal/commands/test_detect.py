@@ -96,8 +96,12 @@ def test_a_person_is_led_to_the_settings_and_they_are_put_into_the_file(reader: 
     assert isinstance(section, SerialReaderSection)
     assert (section.device, section.name, section.baud) == (reader.device, "stripe", 9600)
     assert section.frame == ("stx-etx-lrc" if reader.frame_of(MEMBER)[0] == 2 else "plain")
-    code, _, err = detect(reader, "--write", str(config))
+    assert "--write" not in out
+    code, out, err = detect(reader, "--write", str(config))
     assert code == 1
+    assert reader_table(SerialSettings(reader.device, frame=section.frame)) in out, (
+        "shown for whoever puts it in by hand"
+    )
     assert reader.device in err
     assert config.read_text(encoding="utf-8") == after
 
