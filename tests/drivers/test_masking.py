@@ -124,6 +124,16 @@ def test_a_number_keeps_its_last_four_digits_and_its_fill() -> None:
     assert name.value == b"XXXXXXXXX"
 
 
+@pytest.mark.parametrize(
+    "tag", [0x5F20, 0x9F0B, 0x9F1F, 0x9F20, 0x56, 0x9F10, 0x9F24, 0x9F26, 0x42, 0x90, 0x9F46, 0xDF01]
+)
+def test_names_discretionary_data_certificates_and_unknown_tags_are_written_over(tag: int) -> None:
+    masked = mask_answer(encode(Tag.RECORD, encode(tag, b"LI\x01")) + OK)
+    assert masked == encode(Tag.RECORD, encode(tag, b"XXX")) + OK
+    empty = encode(Tag.RECORD, encode(tag, bytes(3))) + OK
+    assert mask_answer(empty) == empty, "zeros say nothing, and that is worth knowing"
+
+
 def test_what_tells_how_a_card_is_built_is_told() -> None:
     control = encode(
         Tag.FILE_CONTROL_INFORMATION,
