@@ -218,7 +218,7 @@ class _Watch:
             slot.visit = self._reader.visits.begin(self._scard, slot.sight, self._news)
         elif before.stuck:
             self._tell_stuck(slot, before)
-        else:
+        elif not before.reached:
             self._tell_held(slot)
 
     def _attend(self, slot: _Slot, visit: CardVisit) -> bool:
