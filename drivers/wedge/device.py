@@ -33,6 +33,16 @@ class InputForbidden(ReaderForbidden):
     )
 
 
+class InputBusy(ReaderBusy):
+    """Another program has grabbed the device."""
+
+    code = "input-busy"
+    what = Words("输入设备 {subject} 被其他程序独占", "another program has grabbed the input device {subject}")
+    hint = Words(
+        "请关闭该程序；同一设备也不能在设置中写两次", "close that program; the settings must not name a device twice"
+    )
+
+
 class InputDeviceWrong(ReaderError):
     """The path names something that is no input device."""
 
@@ -140,7 +150,7 @@ def _typed(operation: str, reader: str, fault: OSError) -> ReaderError:
         case errno.EACCES | errno.EPERM:
             return InputForbidden(operation, reader)
         case errno.EBUSY:
-            return ReaderBusy(operation, reader)
+            return InputBusy(operation, reader)
         case errno.ENOENT | errno.ENXIO | errno.ENODEV | errno.EIO:
             return ReaderMissing(operation, reader)
         case errno.ENOTTY | errno.EINVAL | errno.EISDIR | errno.ENOTDIR:

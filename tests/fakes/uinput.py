@@ -6,8 +6,9 @@ import time
 from types import TracebackType
 from typing import Self
 
-from drivers.wedge.keys import KeyEvent
+from drivers.wedge.keys import EV_SYN, KeyEvent
 
+REPORT_S = 0.001  # a USB keyboard's fastest pace; faster, the kernel's 64 events of buffer run over
 APPEAR_S = 5.0  # udev makes the device's file within a blink
 
 
@@ -45,3 +46,5 @@ class UinputKeyboard:
         """Type `events`."""
         for event in events:
             self._keyboard.write(event.kind, event.code, event.value)
+            if event.kind == EV_SYN:
+                time.sleep(REPORT_S)

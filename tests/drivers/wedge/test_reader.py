@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import JingkaError
-from drivers.card import Authenticity, CardRead, EntryMode, Expiry, ReaderBusy, ReaderError, ReaderMissing
+from drivers.card import Authenticity, CardRead, EntryMode, Expiry, ReaderError, ReaderMissing
 from drivers.magstripe import StripeUnread, WrongTrack
 from drivers.reader import ReaderState
 from drivers.supervision import Backoff, Supervisor
@@ -25,6 +25,7 @@ from drivers.virtual.card import DEMO_CARDS
 from drivers.virtual.wedge import VirtualWedge
 from drivers.wedge.device import (
     EvdevDevice,
+    InputBusy,
     InputDevice,
     InputDeviceWrong,
     InputForbidden,
@@ -134,7 +135,7 @@ def test_every_card_typed_key_by_key_is_read(keyboard: Keyboard, start: StartRea
 
 def test_a_device_that_another_reader_has_grabbed_is_busy(keyboard: Keyboard, start: StartReader) -> None:
     start(keyboard.device, keyboard.open_device)
-    assert type(run_and_fail(keyboard.open_device, keyboard.device)) is ReaderBusy
+    assert type(run_and_fail(keyboard.open_device, keyboard.device)) is InputBusy
 
 
 def test_no_key_of_a_running_reader_goes_anywhere_else_and_after_it_keys_are_free(wedge: VirtualWedge) -> None:
@@ -173,6 +174,16 @@ def test_swipes_in_pieces_of_events_are_read(wedge: VirtualWedge, start: StartRe
     for at in range(0, len(octets), EVENT.size // 2 + 1):
         wedge.send_octets(octets[at : at + EVENT.size // 2 + 1])
     assert listener.wait_for_reads(1)[0].pan == MEMBER.pan
+
+
+@pytest.mark.parametrize("between", ["", "\r"], ids=["one line", "a line for each track"])
+def test_a_wedge_that_types_every_track_gives_one_card(wedge: VirtualWedge, start: StartReader, between: str) -> None:
+    listener = start(wedge.device, wedge.open_device)
+    track1 = f"%B{STRIPE_MEMBER.digits}^TEST/CARD^4912520?"
+    wedge.type(track1 + between + STRIPE_MEMBER.track2_text() + between + ";E?\r")
+    wedge.present(MEMBER)
+    assert [read.pan for read in listener.wait_for_reads(2)] == [STRIPE_MEMBER.pan, MEMBER.pan]
+    assert listener.failures == []
 
 
 @pytest.mark.parametrize(
@@ -239,7 +250,7 @@ def test_a_wedge_that_is_plugged_in_later_is_found(wedge: VirtualWedge) -> None:
     [
         (errno.EACCES, InputForbidden),
         (errno.EPERM, InputForbidden),
-        (errno.EBUSY, ReaderBusy),
+        (errno.EBUSY, InputBusy),
         (errno.ENODEV, ReaderMissing),
         (errno.ENOENT, ReaderMissing),
         (errno.ENOTTY, InputDeviceWrong),
