@@ -91,7 +91,7 @@ def track2_in(text: str) -> str:
         one = any(track.startswith(TRACK1_START) for track in tracks)
         raise WrongTrack("read stripe", "track 2", track=1 if one else 3)
     if len(found) > 1:  # some readers send track 3 with the same sentinel, and `;E?` when it is blank
-        found = [track for track in found if not track.startswith(ERROR_STRIPE)] or found[:1]
+        found = [track for track in found if not track.startswith(ERROR_STRIPE)] or found
     if len(found) > 1:
         raise StripeUnread("read stripe", "track 2")
     return found[0]
