@@ -32,6 +32,7 @@ from drivers.card import (
     Step,
 )
 from drivers.chip_reading import ChipReading, ChipTerms
+from drivers.pboc.apdu import StatusWord
 from drivers.pboc.exchange import CommandForbidden
 from drivers.pcsc_link import CardLink
 from drivers.pcsc_service import CardReset, CardSilent, PcscService, Scard, Sight
@@ -182,8 +183,9 @@ class CardVisit:
         if self._sight.mute:
             raise CardSilent("read card", self._sight.reader)
         read = self._converse(service)
-        # No chip is called false for an answer that was cut short when it was pulled.
-        if read.authenticity is Authenticity.FAILED and self._gone(service, wait_s=PRESENCE_WAIT_S):
+        # No chip is called false, or unproven, for an answer that was cut short when it was pulled.
+        doubtful = read.authenticity is Authenticity.FAILED or read.steps[-1].status != StatusWord.OK
+        if doubtful and self._gone(service, wait_s=PRESENCE_WAIT_S):
             raise CardRemoved("read card", self._sight.reader)
         return read
 
