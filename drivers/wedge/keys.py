@@ -101,9 +101,7 @@ class TypedLine(TextLine):
         """Whatever was typed: the line that is no track is told as a card unread, and not kept."""
         if self._garbled or len(self._body) < STRAY_BYTES_MIN:
             return super()._after_silence()
-        whole = self._whole()
-        self._reset()
-        return whole
+        return self._end()
 
 
 def keystrokes(text: str) -> list[KeyEvent]:
