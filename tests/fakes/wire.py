@@ -21,7 +21,7 @@ from typing import Protocol, Self
 
 DELAY_S = 0.03  # as long as a real contactless card's radio link takes for one message
 SEEN_MESSAGES = 8  # by then pcscd has seen the card: before that nobody could tell of its loss
-LOSS_MESSAGES = 60  # a contact read has some 30 messages with its presence checks: lost in about half of all reads
+LOSS_MESSAGES = 30  # a reading has 12 to 40 messages: the line is lost in the middle of most
 _LENGTH = struct.Struct(">H")
 
 
