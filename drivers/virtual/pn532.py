@@ -53,10 +53,13 @@ class LineFaults:
     pause_s: float = 0.0  # before each slice
     loss: float = 0.0  # share of octets that get lost
     chance: random.Random | None = None
+    octets_lost: int = 0  # so far
 
     def lost(self) -> bool:
         """Whether the next octet gets lost."""
-        return self.chance is not None and self.chance.random() < self.loss
+        lost = self.chance is not None and self.chance.random() < self.loss
+        self.octets_lost += lost
+        return lost
 
 
 @dataclass(frozen=True, slots=True)
