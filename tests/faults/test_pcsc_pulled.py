@@ -141,11 +141,14 @@ def test_a_card_pulled_at_any_command_is_told_once_and_the_next_one_read_as_itse
     with PcscDaemon.start(DRIVERS) as pcscd, ThreadPoolExecutor(len(pcscd.readers)) as workers:
         supervisor = Supervisor([PcscReader(terms=terms)], told)
         supervisor.start()
-        for reader in pcscd.readers:
-            told.wait_for_state(reader, ReaderState.READY)
-        slots = [Slot(pcscd, number) for number in range(len(pcscd.readers))]
-        done = list(workers.map(lambda slot: serve(slot, pulls, told, recoveries), slots))
-        assert supervisor.stop() == ()
+        try:
+            for reader in pcscd.readers:
+                told.wait_for_state(reader, ReaderState.READY)
+            slots = [Slot(pcscd, number) for number in range(len(pcscd.readers))]
+            done = list(workers.map(lambda slot: serve(slot, pulls, told, recoveries), slots))
+        finally:
+            leftover = supervisor.stop()
+    assert leftover == ()
     assert sum(done) == total > 100
     for slot, count in zip(slots, done, strict=True):
         assert failures_at(told, slot.reader) == count

@@ -143,9 +143,12 @@ def test_fifty_restarts_lose_double_and_mix_up_no_card_and_leave_nothing_behind(
         threads, files, clients = threading.active_count(), open_files(), pcscd.open_files
         supervisor = Supervisor([PcscReader()], told)
         supervisor.start()
-        told.wait_for_state(LATE, ReaderState.READY)
-        recoveries = [restart_under_cards(pcscd, told, number, choice) for number in range(RESTARTS)]
-        assert supervisor.stop() == ()
+        try:
+            told.wait_for_state(LATE, ReaderState.READY)
+            recoveries = [restart_under_cards(pcscd, told, number, choice) for number in range(RESTARTS)]
+        finally:
+            leftover = supervisor.stop()
+        assert leftover == ()
         settle_at(threading.active_count, threads, "threads")
         settle_at(open_files, files, "files")
         settle_at(lambda: pcscd.open_files, clients, "connections to pcscd")
