@@ -8,19 +8,18 @@ When a card occurs twice the last line holds: lists are kept by adding at the en
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 import tempfile
 import zlib
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from config.errors import Words
-from terminal.membership.card_list import Rejected, RosterLine, read_card_list
+from terminal.membership.card_list import RosterLine, read_card_list
+from terminal.membership.csv_list import Rejected, Taken
 from terminal.membership.roll import (
     BUCKETS,
     CLASS_CODES,
@@ -39,9 +38,9 @@ from terminal.membership.roll import (
     front_bytes,
 )
 from terminal.membership.token import ProgrammeKey, token_parts
+from terminal.membership.whole_file import write_whole
 
 SPILL_BYTES = 32 * 1024 * 1024  # six hundred thousand cards wait in memory before any go to disk
-REJECTED_KEPT_MAX = 1_000  # nobody reads more; the rest are counted
 ROLL_FILE_MODE = 0o640  # pseudonyms of persons: not for every user of the machine
 
 _PARTITIONS = 256  # by the token's first byte; one of them is some 2 MB of a ten-million roll
@@ -93,28 +92,17 @@ def build_roll(
     `progress(done_bytes, total_bytes)` follows the list and says done when the roll is in place. Raises
     `CardListError`, `RollNotWritten`, `RollTooLarge`; then `out` is as it was.
     """
-    kept: list[Rejected] = []
-    lines = rejected = list_bytes = 0
+    list_bytes = 0
 
     def follow(done_bytes: int, total_bytes: int) -> None:
         nonlocal list_bytes
         list_bytes = total_bytes
         progress(done_bytes, total_bytes)
 
-    def taken() -> Iterator[RosterLine]:
-        nonlocal lines, rejected
-        for line in read_card_list(csv_path, key, follow):
-            if isinstance(line, RosterLine):
-                lines += 1
-                yield line
-            else:
-                rejected += 1
-                if rejected <= REJECTED_KEPT_MAX:
-                    kept.append(line)
-
-    header = write_roll(taken(), out, key, built)
+    lines = Taken(read_card_list(csv_path, key, follow))
+    header = write_roll(lines, out, key, built)
     progress(list_bytes, list_bytes)
-    return BuildSummary(header.count, lines - header.count, tuple(kept), rejected, header)
+    return BuildSummary(header.count, lines.count - header.count, tuple(lines.rejected), lines.rejected_count, header)
 
 
 def write_roll(
@@ -132,7 +120,8 @@ def write_roll(
                 if number > RECORDS_MAX:
                     raise RollTooLarge("build roll", str(out), limit=RECORDS_MAX)
                 partitions.add(_packed(record, key))
-            return _write_in_place(partitions, out, key, built or datetime.now(UTC))
+            made = built or datetime.now(UTC)
+            return write_whole(out, ROLL_FILE_MODE, lambda file: _write_file(partitions, file, key, made))
     except OSError as error:
         raise RollNotWritten("build roll", str(out), reason=error.strerror) from error
 
@@ -195,27 +184,6 @@ class _Partitions:
 
     def _file(self, partition: int) -> Path:
         return self._folder / f"{partition:02x}"
-
-
-def _write_in_place(partitions: _Partitions, out: Path, key: ProgrammeKey, built: datetime) -> RollHeader:
-    """Write beside `out`, make it durable, then rename: a reader sees the old roll or the new one, never half."""
-    draft = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, ROLL_FILE_MODE)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            header = _write_file(partitions, file, key, built)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(out)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    folder = os.open(out.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the rename itself
-    finally:
-        os.close(folder)
-    return header
 
 
 def _write_file(partitions: _Partitions, file: BinaryIO, key: ProgrammeKey, built: datetime) -> RollHeader:

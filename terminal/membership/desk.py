@@ -20,9 +20,10 @@ from pathlib import Path
 
 from config.errors import Words
 from drivers.card import PAN_DIGITS_MIN, Authenticity, CardRead, Expiry, Pan
-from terminal.membership.roll import FileIdentity, Roll, RollHeader, RollMissing, RollRecord
+from terminal.membership.roll import Roll, RollHeader, RollMissing, RollRecord
 from terminal.membership.standing import Member, MemberClass, Standing
 from terminal.membership.token import MembershipError, ProgrammeKey, card_token
+from terminal.membership.whole_file import FileIdentity
 
 ISSUER_DIGITS_MAX = PAN_DIGITS_MIN - 1  # a range must fit inside the shortest card number; 6 to 8 are usual
 

@@ -23,11 +23,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from config.errors import Words
 from terminal.membership.standing import MemberClass, Standing
 from terminal.membership.token import MembershipError, ProgrammeKey, token_parts
+from terminal.membership.whole_file import FileIdentity
 
 MAGIC = b"JKROLL1\n"  # the format's version is part of it
 TOKEN_BYTES = 16  # of the card's 32: two of ten million cards agree with a chance of 2e-25
@@ -96,20 +97,6 @@ class RollKeyMismatch(RollError):
     code = "roll-key-mismatch"
     what = Words("会员名册与密钥不符（名册 {roll}，密钥 {key}）", "roll and key do not match (roll {roll}, key {key})")
     hint = Words("请使用同一版本的密钥和名册", "use the key and the roll of the same version")
-
-
-class FileIdentity(NamedTuple):
-    """What changes when a file is replaced or written to."""
-
-    device: int
-    inode: int
-    size_bytes: int
-    modified_ns: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> FileIdentity:
-        """From an `os.stat` or `os.fstat` answer."""
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from drivers.card import Pan
 from terminal.membership import build as build_module
 from terminal.membership.build import (
-    REJECTED_KEPT_MAX,
     RollNotWritten,
     RollTooLarge,
     build_roll,
     write_roll,
 )
-from terminal.membership.card_list import CardListInvalid, Rejected, RejectReason, RosterLine
+from terminal.membership.card_list import CardListInvalid, RejectReason, RosterLine
+from terminal.membership.csv_list import REJECTED_KEPT_MAX, Rejected
 from terminal.membership.roll import RECORD, Roll, RollKeyMismatch
 from terminal.membership.standing import MemberClass, Standing
 from terminal.membership.token import ProgrammeKey, card_token, person_token

@@ -8,17 +8,15 @@ import pytest
 from config.errors import LANGUAGES
 from drivers.card import Pan
 from terminal.membership.card_list import (
-    LINE_BYTES_MAX,
     PERSON_CHARS_MAX,
-    PROGRESS_LINES,
     REJECT_WORDS,
     CardListError,
     CardListInvalid,
-    Rejected,
     RejectReason,
     RosterLine,
     read_card_list,
 )
+from terminal.membership.csv_list import LINE_BYTES_MAX, PROGRESS_LINES, LineFault, Rejected
 from terminal.membership.standing import MemberClass, Standing
 from terminal.membership.token import ProgrammeKey, card_token, person_token
 
@@ -80,9 +78,9 @@ def test_the_ways_a_spreadsheet_writes_the_same_list_are_read_alike(tmp_path: Pa
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (f"{CARD},active,ordinary,2012-03-01", RejectReason.COLUMNS),
-        (f"{CARD},active,ordinary,2012-03-01,P,more", RejectReason.COLUMNS),
-        (f'{CARD},active,ordinary,2012-03-01,"P', RejectReason.COLUMNS),
+        (f"{CARD},active,ordinary,2012-03-01", LineFault.COLUMNS),
+        (f"{CARD},active,ordinary,2012-03-01,P,more", LineFault.COLUMNS),
+        (f'{CARD},active,ordinary,2012-03-01,"P', LineFault.COLUMNS),
         ("6210947000000022,active,ordinary,,", RejectReason.CARD_NUMBER),
         ("6.21095E+15,active,ordinary,,", RejectReason.CARD_NUMBER),
         (",active,ordinary,,", RejectReason.CARD_NUMBER),
@@ -100,13 +98,13 @@ def test_the_ways_a_spreadsheet_writes_the_same_list_are_read_alike(tmp_path: Pa
         (f"{CARD},active,ordinary,1999-12-31,", RejectReason.ISSUED),
         (f"{CARD},active,ordinary,2179-06-06,", RejectReason.ISSUED),
         (f"{CARD},active,ordinary,,{'P' * (PERSON_CHARS_MAX + 1)}", RejectReason.PERSON),
-        (f"{CARD},active,ordinary,,{'P' * LINE_BYTES_MAX}", RejectReason.TOO_LONG),
-        (f"{CARD},active,ordinary,,{'P' * LINE_BYTES_MAX * 5}", RejectReason.TOO_LONG),
-        (f"{CARD},active,ordinary,,".encode() + "张".encode("gbk"), RejectReason.ENCODING),
+        (f"{CARD},active,ordinary,,{'P' * LINE_BYTES_MAX}", LineFault.TOO_LONG),
+        (f"{CARD},active,ordinary,,{'P' * LINE_BYTES_MAX * 5}", LineFault.TOO_LONG),
+        (f"{CARD},active,ordinary,,".encode() + "张".encode("gbk"), LineFault.ENCODING),
     ],
 )
 def test_a_wrong_line_is_set_aside_with_number_and_reason_and_the_rest_taken(
-    tmp_path: Path, line: str | bytes, reason: RejectReason
+    tmp_path: Path, line: str | bytes, reason: RejectReason | LineFault
 ) -> None:
     raw = line if isinstance(line, bytes) else line.encode()
     lines = read(tmp_path, HEADER.encode() + GOOD.encode() + raw + b"\n" + GOOD.encode())
@@ -156,6 +154,6 @@ def test_progress_is_told_at_the_start_and_while_reading(tmp_path: Path) -> None
 
 
 def test_every_reason_has_words_in_both_languages() -> None:
-    assert set(REJECT_WORDS) == set(RejectReason)
+    assert set(REJECT_WORDS) == {*RejectReason, *LineFault}
     for words in REJECT_WORDS.values():
         assert all(words.text(language) for language in LANGUAGES)

@@ -21,7 +21,6 @@ from terminal.membership.roll import (
     RECORD,
     RECORDS_OFFSET,
     STANDING_CODES,
-    FileIdentity,
     Roll,
     RollDamaged,
     RollError,
@@ -33,6 +32,7 @@ from terminal.membership.roll import (
 )
 from terminal.membership.standing import MemberClass, Standing
 from terminal.membership.token import ProgrammeKey
+from terminal.membership.whole_file import FileIdentity
 
 KEY = ProgrammeKey(1, bytes(range(32)))
 BUILT = datetime(2012, 12, 25, 8, 30, tzinfo=UTC)
