@@ -84,6 +84,8 @@ def read_and_record(data: bytes) -> None:
         return
     text = write_transcript(transcript)
     for _, answer in parse_transcript(text).pairs:
+        if any(bytes([tag]) in answer for tag in _IDENTIFIERS):
+            continue  # the target `masking` judges these, value by value
         assert NUMBER not in answer.hex()
         assert NUMBER not in answer.decode("latin-1")
 
