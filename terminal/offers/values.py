@@ -49,8 +49,10 @@ def _known_zone(value: str) -> str:
     return value
 
 
-Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([-_][a-z0-9]+)*$", max_length=64)]
-SiteReference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([-_][a-z0-9]+)*/[a-z0-9]+([-_][a-z0-9]+)*$")]
+ID = r"[a-z0-9]+([-_][a-z0-9]+)*"  # of offers, merchants, sites and whatever else a book names
+ID_CHARS_MAX = 64
+Id = Annotated[str, StringConstraints(pattern=rf"^{ID}$", max_length=ID_CHARS_MAX)]
+SiteReference = Annotated[str, StringConstraints(pattern=rf"^{ID}/{ID}$")]
 Day = Annotated[date, BeforeValidator(_written_day)]
 TimeOfDay = Annotated[time, BeforeValidator(_written_time)]
 Zone = Annotated[str, AfterValidator(_known_zone)]

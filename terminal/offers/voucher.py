@@ -14,7 +14,10 @@ from datetime import date
 CODE_CHARS_MIN, CODE_CHARS_MAX = 6, 24  # long enough that guessing fails, short enough to type
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _RADIX = len(_ALPHABET)
-_BLANKS = re.compile(r"[\s\u00ad-]")
+GROUP_CHARS = 4  # as a code is printed: LF7K-2MQ8-XN4P
+# What people, spreadsheets and input methods put between the groups: blanks, hyphens and dashes, unseen characters.
+_BLANKS = re.compile(r"[\s\u00ad\u200b-\u200d\u2010-\u2015\u2060\u2212\ufeff-]")
+_CARD_NUMBER = re.compile(r"\d{13}")  # ISO/IEC 7812-1: the shortest in use; a code is kept, a card number never
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,11 @@ def spelt(typed: str) -> str:
     return _BLANKS.sub("", unicodedata.normalize("NFKC", typed)).upper()
 
 
+def grouped(code: str) -> str:
+    """A spelt code as it is printed, in groups with hyphens between."""
+    return "-".join(code[place : place + GROUP_CHARS] for place in range(0, len(code), GROUP_CHARS))
+
+
 def check_character(stem: str) -> str:
     """The check character of a stem of capitals and digits (ISO/IEC 7064, MOD 37,36). Raises `ValueError` else."""
     check = _RADIX
@@ -43,7 +51,9 @@ def check_character(stem: str) -> str:
 
 
 def well_formed(code: str) -> bool:
-    """Whether a spelt code has the right length and characters and its check character fits."""
+    """Whether a spelt code has the right length and characters, its check character fits, and it is no card number."""
     if not CODE_CHARS_MIN <= len(code) <= CODE_CHARS_MAX or not set(code) <= set(_ALPHABET):
+        return False
+    if _CARD_NUMBER.search(code):
         return False
     return check_character(code[:-1]) == code[-1]

@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terminal.offers.voucher import CODE_CHARS_MAX, CODE_CHARS_MIN, check_character, spelt, well_formed
+from terminal.offers.voucher import CODE_CHARS_MAX, CODE_CHARS_MIN, check_character, grouped, spelt, well_formed
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-stems = st.text(ALPHABET, min_size=CODE_CHARS_MIN - 1, max_size=CODE_CHARS_MAX - 1)
+LETTER = "X"  # so that no stem is digits enough for a card number
+stems = st.tuples(st.text(ALPHABET, min_size=CODE_CHARS_MIN - 2, max_size=11), st.text(ALPHABET, max_size=11)).map(
+    LETTER.join
+)
 
 
 def test_check_character_of_a_published_identifier() -> None:
@@ -51,6 +54,32 @@ def test_what_is_no_code_is_not_well_formed(code: str) -> None:
     assert not well_formed(code)
 
 
-@pytest.mark.parametrize("typed", ["abc 123-x", " ABC123X ", "ａｂｃ１２３ｘ", "AbC\u00ad123X"])
+def test_a_card_number_is_no_code_even_when_its_check_character_fits() -> None:
+    fitting = [f"62109470000{number:05d}" for number in range(2_000)]
+    assert not any(well_formed(digits + check_character(digits)) for digits in fitting)
+    assert not any(map(well_formed, fitting))
+
+
+@given(stems)
+def test_code_as_it_is_printed_is_read_back(stem: str) -> None:
+    code = stem + check_character(stem)
+    assert spelt(grouped(code)) == code
+    assert {len(group) for group in grouped(code).split("-")[:-1]} <= {4}
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "abc 123-x",
+        " ABC123X ",
+        "ａｂｃ１２３ｘ",
+        "AbC\u00ad123X",
+        "ＡＢＣ－１２３　Ｘ",
+        "ABC—123–X",
+        "ABC‐123\u2011X",
+        "\ufeffABC\u200b123X\r\n",
+        "abc123x\t",
+    ],
+)
 def test_code_has_one_spelling_however_it_is_typed(typed: str) -> None:
     assert spelt(typed) == "ABC123X"
