@@ -163,7 +163,17 @@ JingkaError
 │   ├── WrongHost (terminal.serving.problems)
 │   └── PosReferenceInvalid (terminal.web.counter_page)
 ├── ExpiryMistyped (terminal.typed_card)
-└── NumberMistyped (terminal.typed_card)
+├── NumberMistyped (terminal.typed_card)
+└── VouchersError (terminal.vouchers.register)
+    ├── VouchersNotWritten (terminal.vouchers.build)
+    ├── VouchersTooMany (terminal.vouchers.build)
+    ├── VouchersDamaged (terminal.vouchers.register)
+    ├── VouchersKeyMismatch (terminal.vouchers.register)
+    ├── VouchersMissing (terminal.vouchers.register)
+    └── VoucherListError (terminal.vouchers.voucher_list)
+        ├── VoucherListExists (terminal.vouchers.issue)
+        ├── VoucherListNotWritten (terminal.vouchers.issue)
+        └── VoucherListInvalid (terminal.vouchers.voucher_list)
 """
 
 from __future__ import annotations

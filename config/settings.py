@@ -129,9 +129,10 @@ class MembershipSection(Section):
 
 
 class OffersSection(Section):
-    """The offer book, and what headquarters allotted this terminal of citywide pools."""
+    """The offer book, headquarters' register of vouchers, and what it allotted this terminal of citywide pools."""
 
     book: Path
+    vouchers: Path | None = None  # none: offers that ask for a registered voucher are refused
     slices: Mapping[str, int] = Field(default_factory=dict)  # "offer/limit" -> units this terminal may give
 
 
@@ -275,7 +276,12 @@ def load_terminal(path: Path) -> TerminalSettings:
             "authenticity": settings.authenticity.model_copy(
                 update={"keys": base / settings.authenticity.keys if settings.authenticity.keys else None}
             ),
-            "offers": settings.offers.model_copy(update={"book": base / settings.offers.book}),
+            "offers": settings.offers.model_copy(
+                update={
+                    "book": base / settings.offers.book,
+                    "vouchers": base / settings.offers.vouchers if settings.offers.vouchers else None,
+                }
+            ),
             "data_dir": base / settings.data_dir,
             "support": settings.support.model_copy(
                 update={"reads_dir": base / settings.support.reads_dir if settings.support.reads_dir else None}

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from terminal.commands import book, ledger, membership, people
+from terminal.commands import book, ledger, membership, people, voucher
 from terminal.commands.options import DEFAULT_CONFIG, JSON, Config, DataDir, HqConfig, Language, LedgerDir
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(book.app, name="book")
 app.add_typer(membership.roll_app, name="roll")
 app.add_typer(membership.key_app, name="key")
+app.add_typer(voucher.app, name="voucher")
 app.add_typer(people.app, name="person")
 app.add_typer(hq_app, name="hq")
 

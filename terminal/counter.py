@@ -33,6 +33,7 @@ from terminal.presentation import ACCEPTED_BY_DEFAULT, Judge, Presentation, pres
 from terminal.redemption_id import check_id, new_id
 from terminal.typed_card import typed_read
 from terminal.usage import LedgerUsage
+from terminal.vouchers.desk import VoucherDesk
 
 logger = logging.getLogger(__name__)
 
@@ -145,13 +146,14 @@ class Counter:
         on_entry: Callable[[], None],
         accept: Collection[Authenticity] = ACCEPTED_BY_DEFAULT,
         on_typed: Callable[[CardRead], None] | None = None,
+        vouchers: VoucherDesk | None = None,
     ) -> None:
         self.place = place
         self.ledger = ledger
         self._clock = clock
         self._events = events
         self._times = times
-        self._usage = LedgerUsage(ledger, slices)
+        self._usage = LedgerUsage(ledger, slices, vouchers)
         self._judge = Judge(place, desk, book, self._usage, accept)
         self._keep_proof = keep_proof
         self._on_entry = on_entry

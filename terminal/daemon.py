@@ -46,6 +46,7 @@ from terminal.readers import chip_terms, make_readers
 from terminal.serving.hub import Hub
 from terminal.serving.people import People
 from terminal.status import Status
+from terminal.vouchers.desk import VoucherDesk
 from terminal.web.app import WebParts, create_app
 from terminal.web.fault import create_fault_app
 
@@ -125,6 +126,7 @@ class Daemon:
             settings.membership.roll,
             settings.membership.changes,
         )
+        vouchers = VoucherDesk(settings.offers.vouchers, key) if settings.offers.vouchers else None
         terms, keys_fault = chip_terms(settings.authenticity, settings.support.reads_dir, self.clock.wall)
         readers, presenter = make_readers(settings.readers, settings.demo, terms)
         self.ledger = Ledger.open(settings.data_dir / LEDGER_FILE, terminal.name, self.clock)
@@ -150,6 +152,7 @@ class Daemon:
             on_entry=self.agent.wake,
             accept={Authenticity(each) for each in settings.authenticity.accept},
             on_typed=outcomes.note,
+            vouchers=vouchers,
         )
         chip_readers = any(reader.kind in CHIP_KINDS for reader in settings.readers)
         chip_first = ChipFirst(outcomes, fallback_s=settings.counter.fallback_s, chip_readers=chip_readers)
@@ -164,6 +167,7 @@ class Daemon:
             outcomes=outcomes,
             clock=self.clock,
             keys_fault=keys_fault,
+            vouchers=vouchers,
         )
         self._pid_file = settings.data_dir / DAEMON_PID_FILE
         self._loop: asyncio.AbstractEventLoop | None = None

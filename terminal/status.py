@@ -13,6 +13,7 @@ from terminal.counter import Counter
 from terminal.ledger.clock import SystemClock
 from terminal.ledger.ledger import Ledger
 from terminal.membership.desk import MembershipDesk
+from terminal.vouchers.desk import VoucherDesk
 from terminal.web.parts import StatusNow
 
 DISTRIBUTION = "jingka-terminal"
@@ -33,6 +34,7 @@ class Status:
         outcomes: Outcomes,
         clock: SystemClock,
         keys_fault: JingkaError | None,
+        vouchers: VoucherDesk | None,
     ) -> None:
         self._settings = settings
         self._counter = counter
@@ -43,6 +45,7 @@ class Status:
         self._outcomes = outcomes
         self._clock = clock
         self._keys_fault = keys_fault
+        self._vouchers = vouchers
         self._version = version(DISTRIBUTION)
 
     def now(self) -> StatusNow:
@@ -59,6 +62,11 @@ class Status:
             cards, roll_revision = condition.roll.count, condition.roll.revision
         except JingkaError as error:
             faults.append(error)
+        if self._vouchers is not None:
+            try:
+                self._vouchers.check()
+            except JingkaError as error:
+                faults.append(error)
         terminal = self._settings.terminal
         return StatusNow(
             terminal=terminal.name,

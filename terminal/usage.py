@@ -1,4 +1,4 @@
-"""What the rules ask about usage and grants, answered from the ledger and from what headquarters allotted."""
+"""What the rules ask of usage, grants and vouchers, answered from the ledger and from what headquarters handed out."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from datetime import date
 from terminal.ledger.ledger import Ledger
 from terminal.offers.visits import day_of, redeemed_prefix
 from terminal.offers.voucher import VoucherRecord
+from terminal.vouchers.desk import VoucherDesk
 
 
 class LedgerUsage:
-    """What the rules ask about usage, answered from the ledger and the allotted slices."""
+    """What the rules ask, answered from the ledger, the allotted slices and the register of vouchers, if any."""
 
-    def __init__(self, ledger: Ledger, slices: Mapping[str, int]) -> None:
+    def __init__(self, ledger: Ledger, slices: Mapping[str, int], vouchers: VoucherDesk | None = None) -> None:
         self._ledger = ledger
         self._slices = slices
+        self._vouchers = vouchers
 
     def used(self, key: str) -> int:
         """Units, uses or fen already used under this key at this terminal."""
@@ -31,9 +33,9 @@ class LedgerUsage:
 
     @property
     def vouchers_known(self) -> bool:
-        """Whether this terminal has the register of vouchers."""
-        return False
+        """Whether this terminal has a sound register of vouchers now."""
+        return self._vouchers is not None and self._vouchers.known
 
     def voucher(self, code: str) -> VoucherRecord | None:
-        """The voucher of this code."""
-        return None
+        """The voucher of this code in its one spelling; None when the register holds none."""
+        return None if self._vouchers is None else self._vouchers.find(code)

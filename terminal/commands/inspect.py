@@ -87,6 +87,7 @@ def examine(config: Path) -> list[Check]:
         ("key", _programme_key),
         ("roll", _roll),
         ("book", _book),
+        ("vouchers", _vouchers),
         ("people", _people),
         ("ledger", _ledger),
         ("enrolment", _enrolment),
@@ -166,6 +167,16 @@ def _book(settings: TerminalSettings) -> str:
 
     book = load_book(settings.offers.book)
     return f"revision {book.revision}, {len(book.offers)} offers"
+
+
+def _vouchers(settings: TerminalSettings) -> str:
+    from terminal.membership.token import load_programme_key
+    from terminal.vouchers.register import Register
+
+    if settings.offers.vouchers is None:
+        return "no register set: offers that ask for a registered voucher are refused"
+    header = Register.open(settings.offers.vouchers, load_programme_key(settings.membership.programme_key)).header
+    return f"{header.count} vouchers of {len(header.offers)} offers, built {header.built.isoformat()}"
 
 
 def _people(settings: TerminalSettings) -> str:

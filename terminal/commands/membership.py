@@ -8,18 +8,12 @@ from typing import Annotated
 
 import typer
 
+from terminal.commands.lists import Key, echo_rejected, key_path, rejected_rows
 from terminal.commands.options import JSON
 from terminal.commands.progress import progress_bar
 
-KEY_FILE = "programme-key.toml"
-
 roll_app = typer.Typer(help="The roll of members.", no_args_is_help=True, rich_markup_mode=None)
 key_app = typer.Typer(help="The programme's key.", no_args_is_help=True, rich_markup_mode=None)
-
-Key = Annotated[
-    Path | None,
-    typer.Option("--key", help=f"the programme's key; none: {KEY_FILE} in the data directory, made when it is missing"),
-]
 
 
 @roll_app.callback()
@@ -39,17 +33,15 @@ def build(
     from terminal.membership.card_list import REJECT_WORDS
     from terminal.membership.token import load_programme_key
 
-    programme_key = load_programme_key(key or _default_key())
+    programme_key = load_programme_key(key_path(key))
     with progress_bar("roll") as progress:
         done = build_roll(cards, out, programme_key, progress)
     if json:
-        rejected = [{"line": each.line, "reason": each.reason.value} for each in done.rejected]
-        summary = {"taken": done.taken, "replaced": done.replaced, "rejected": done.rejected_count, "lines": rejected}
-        typer.echo(json_format.dumps(summary | {"revision": done.header.revision}))
+        summary = {"taken": done.taken, "replaced": done.replaced, "rejected": done.rejected_count}
+        rows = {"lines": rejected_rows(done.rejected), "revision": done.header.revision}
+        typer.echo(json_format.dumps(summary | rows))
         return
-    for each in done.rejected:
-        words = REJECT_WORDS[each.reason]
-        typer.echo(f"line {each.line}: {words.text('zh')} / {words.text('en')}")
+    echo_rejected(done.rejected, REJECT_WORDS)
     typer.echo(f"{done.taken} cards, {done.replaced} replaced by a later line, {done.rejected_count} lines set aside")
 
 
@@ -68,16 +60,3 @@ def create(
 
     made = create_programme_key(out, version)
     typer.echo(f"{out}: version {made.version}, fingerprint {made.fingerprint}")
-
-
-def _default_key() -> Path:
-    """The key in the data directory; the first command that needs one makes it, and says so."""
-    from config.settings import default_data_dir
-    from terminal.membership.token import create_programme_key
-
-    path = default_data_dir() / KEY_FILE
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        made = create_programme_key(path)
-        typer.echo(f"made a new programme key {path}, fingerprint {made.fingerprint}", err=True)
-    return path

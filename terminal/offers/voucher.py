@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import date
 
 CODE_CHARS_MIN, CODE_CHARS_MAX = 6, 24  # long enough that guessing fails, short enough to type
-_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_RADIX = len(_ALPHABET)
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_RADIX = len(ALPHABET)
 GROUP_CHARS = 4  # as a code is printed: LF7K-2MQ8-XN4P
 # What people, spreadsheets and input methods put between the groups: blanks, hyphens and dashes, unseen characters.
 _BLANKS = re.compile(r"[\s\u00ad\u200b-\u200d\u2010-\u2015\u2060\u2212\ufeff-]")
@@ -45,14 +45,14 @@ def check_character(stem: str) -> str:
     """The check character of a stem of capitals and digits (ISO/IEC 7064, MOD 37,36). Raises `ValueError` else."""
     check = _RADIX
     for character in stem:
-        check = (check + _ALPHABET.index(character)) % _RADIX or _RADIX
+        check = (check + ALPHABET.index(character)) % _RADIX or _RADIX
         check = check * 2 % (_RADIX + 1)
-    return _ALPHABET[(1 - check) % _RADIX]
+    return ALPHABET[(1 - check) % _RADIX]
 
 
 def well_formed(code: str) -> bool:
     """Whether a spelt code has the right length and characters, its check character fits, and it is no card number."""
-    if not CODE_CHARS_MIN <= len(code) <= CODE_CHARS_MAX or not set(code) <= set(_ALPHABET):
+    if not CODE_CHARS_MIN <= len(code) <= CODE_CHARS_MAX or not set(code) <= set(ALPHABET):
         return False
     if _CARD_NUMBER.search(code):
         return False

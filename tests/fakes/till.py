@@ -28,6 +28,7 @@ from terminal.offers.sale import Place
 from terminal.presentation import ACCEPTED_BY_DEFAULT
 from terminal.serving.hub import Hub
 from terminal.serving.people import People
+from terminal.vouchers.desk import VoucherDesk
 from terminal.web.parts import StatusNow, WebParts
 from tests.fakes.clock import SteppedClock
 
@@ -218,6 +219,7 @@ def open_till(
     accept: frozenset[Authenticity] = ACCEPTED_BY_DEFAULT,
     book: LoadedBook | None = None,
     slices: Mapping[str, int] | None = None,
+    vouchers: VoucherDesk | None = None,
 ) -> Till:
     """A till with an empty ledger; `close` its ledger afterwards."""
     clock = SteppedClock(now=FIRST_EVENING)
@@ -235,6 +237,7 @@ def open_till(
         keep_proof=lambda proof: f"kept-{len(proof)}",
         on_entry=lambda: None,
         accept=accept,
+        vouchers=vouchers,
     )
     return Till(counter, ledger, desk, hub, clock)
 
