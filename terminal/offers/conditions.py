@@ -76,7 +76,7 @@ def where_refusals(prepared: PreparedOffer, place: Place, day: date) -> Iterator
         yield Refusal(RefusalCode.WRONG_STORE, {"offer": prepared.offer.id}, {"name": prepared.offer.name.words})
     if merchant and not merchant.agreement.valid_on(day):
         first, end = merchant.agreement.first_day.isoformat(), merchant.agreement.ends()
-        last = Words("", "") if end is None else Words(f" 至 {end}", f" to {end}")
+        last = Words("", "") if end is None else Words(f"至 {end}", f" to {end}")
         numbers = {"first_day": first} | ({"last_day": end.isoformat()} if end else {})
         yield Refusal(RefusalCode.NO_AGREEMENT, numbers, {"last": last})
 
@@ -201,12 +201,15 @@ def _answer_refusal(prepared: PreparedOffer, name: str, answer: str, number: int
             allowed = [option for option in options if option in prepared.allowed[name]]
             if answer in allowed:
                 return None
-            words |= {"answer": options[answer].words, "allowed": joined([options[one].words for one in allowed])}
+            words["answer"] = options[answer].words
+            if allowed:
+                words["allowed"] = joined([options[one].words for one in allowed])
             return Refusal(RefusalCode.EXCLUDED, numbers | {"value": answer, "allowed": ",".join(allowed)}, words)
         case MoneyAttribute():
             valid = amount_fen(answer) is not None
         case NumberAttribute(min=least, max=most):
             valid = _WHOLE_NUMBER.fullmatch(answer) is not None and least <= int(answer) <= most
+            numbers |= {"min": least, "max": most}
         case DateAttribute():
             valid = _is_day(answer)
         case TextAttribute():

@@ -13,7 +13,7 @@ from terminal.membership.standing import Member
 from terminal.offers.catalogue import Category
 from terminal.offers.counts import Count, Limit, Offline, Scope, Window
 from terminal.offers.model import Offer
-from terminal.offers.refusal import Refusal, RefusalCode, joined, yuan
+from terminal.offers.refusal import Refusal, RefusalCode, fitting, joined, yuan
 from terminal.offers.sale import Place
 from terminal.offers.voucher import VoucherRecord
 
@@ -219,17 +219,17 @@ def _reached(offer: Offer, room: Room, asked: int, category: Category, day: date
 
 
 def _limit_words(limit: Limit, numbers: Mapping[str, int | str], category: Category) -> dict[str, Words]:
-    frees = numbers.get("frees")
     words = {
         "scope": joined([SCOPE_WORDS[scope] for scope in Scope if scope in limit.per]),
         "window": WINDOW_WORDS[limit.window],
         "unit": COUNT_WORDS.get(limit.count, category.unit.words),
-        "frees": Words(f"，{frees} 起可以再用", f"; again from {frees}") if frees else Words("", ""),
     }
     if limit.count is Count.FEN:
         for name in ("used", "max", "remaining", "asked"):
             amount = yuan(int(numbers[name]))
             words[name] = Words(amount, amount)
+    elif numbers["remaining"]:
+        words["fitting"] = fitting(numbers["remaining"], words["unit"])
     return words
 
 

@@ -74,9 +74,7 @@ REFUSAL_WORDS: Mapping[RefusalCode, Words] = MappingProxyType(
         RefusalCode.OUTSIDE_HOURS: Words(
             "现在 {now}，不在办理时间内；办理时间：{hours}", "it is {now} now; the offer is open {hours}"
         ),
-        RefusalCode.BLACKOUT: Words(
-            "{day} 当天不办理，请改天再来", "the offer rests on {day}; please come another day"
-        ),
+        RefusalCode.BLACKOUT: Words("{day} 当天不办理", "the offer rests on {day}"),
         RefusalCode.WRONG_DAY: Words(
             "本优惠只在{kinds}办理，{day} 不是", "the offer is for {kinds}, and {day} is none"
         ),
@@ -111,20 +109,17 @@ REFUSAL_WORDS: Mapping[RefusalCode, Words] = MappingProxyType(
             "line {line} is not covered; this offer is only for: {categories}",
         ),
         RefusalCode.EXCLUDED: Words(
-            "第 {line} 行：{label}“{answer}”不享受本优惠，可以选：{allowed}",
-            "line {line}: {label} {answer} is excluded; possible: {allowed}",
+            "第 {line} 行：{label}“{answer}”不享受本优惠", "line {line}: {label} {answer} is excluded"
         ),
         RefusalCode.ATTRIBUTE_MISSING: Words("第 {line} 行：请填写{label}", "line {line}: {label} is missing"),
         RefusalCode.ATTRIBUTE_INVALID: Words(
             "第 {line} 行：{label}填写有误，请重新填写", "line {line}: {label} is not valid; enter it again"
         ),
-        RefusalCode.PROOF_MISSING: Words("请顾客出示{label}", "please ask for: {label}"),
+        RefusalCode.PROOF_MISSING: Words("还没有出示{label}", "not shown yet: {label}"),
         RefusalCode.PROOF_INVALID: Words(
             "{label}填写有误，请核对后重新填写", "{label} is not valid; check and enter it again"
         ),
-        RefusalCode.VOUCHER_UNKNOWN: Words(
-            "{label}的券号不对，请核对", "the number of the {label} is not valid; check it"
-        ),
+        RefusalCode.VOUCHER_UNKNOWN: Words("{label}的券号不对", "the number of the {label} is not valid"),
         RefusalCode.VOUCHER_EXPIRED: Words(
             "{label}已于 {last_day} 到期，过期作废", "the {label} was valid until {last_day} and is void now"
         ),
@@ -139,16 +134,16 @@ REFUSAL_WORDS: Mapping[RefusalCode, Words] = MappingProxyType(
             "{opened} visits bought, {used} taken, {remaining} left, {asked} asked for",
         ),
         RefusalCode.LIMIT_REACHED: Words(
-            "{scope}{window}最多 {max} {unit}：已用 {used}，还可用 {remaining}，这次要 {asked}{frees}",
-            "{scope}{window} at most {max} {unit}: {used} used, {remaining} left, {asked} asked for{frees}",
+            "{scope}{window}最多 {max} {unit}：已用 {used}，还可用 {remaining}，这次要 {asked}",
+            "{scope}{window} at most {max} {unit}: {used} used, {remaining} left, {asked} asked for",
         ),
         RefusalCode.QUOTA_GONE: Words(
             "{scope}{window}名额不够：还剩 {remaining} {unit}，这次要 {asked}（本机共 {max}，已用 {used}）",
             "{scope}{window} too few left: {remaining} {unit}, {asked} asked for ({used} of {max} used here)",
         ),
         RefusalCode.NEEDS_HQ: Words(
-            "“{name}”需要总部分配名额，本机现在没有；请等联网后再试",
-            'headquarters must grant a share of "{name}" and this terminal has none; try again when the line is up',
+            "“{name}”要由总部先下发名额或券号，本机现在没有",
+            'headquarters must first hand out a share of "{name}", or its vouchers; this terminal has none',
         ),
         RefusalCode.NO_BENEFIT: Words(
             "原价 {list_fen} 元不高于优惠价，按原价收，不占用优惠名额",
@@ -159,26 +154,57 @@ REFUSAL_WORDS: Mapping[RefusalCode, Words] = MappingProxyType(
 )
 
 
-# What would make it possible, read to the customer after the reason. A code that is not here has nothing to advise, or
-# its reason says it already. A sentence whose numbers are missing (no next day in sight) is left out.
-REMEDY_WORDS: Mapping[RefusalCode, Words] = MappingProxyType(
+# What would make it possible, read to the customer after the reason: the first sentence all of whose numbers are there.
+# A code that is not here has nothing to advise, or its reason says it already.
+REMEDY_WORDS: Mapping[RefusalCode, tuple[Words, ...]] = MappingProxyType(
     {
-        RefusalCode.NOT_STARTED: Words("{next_day} 起可以办理", "possible from {next_day}"),
-        RefusalCode.BLACKOUT: Words("最早 {next_day} 可以办理", "possible again on {next_day}"),
-        RefusalCode.OUTSIDE_HOURS: Words("最早 {next_day} {next_time} 可以办理", "open next on {next_day} {next_time}"),
-        RefusalCode.WRONG_DAY: Words("最近的可办理日是 {next_day}", "the next such day is {next_day}"),
-        RefusalCode.CALENDAR_UNKNOWN: Words("请技术人员升级终端程序", "ask support to update this terminal"),
-        RefusalCode.ISSUE_DATE_UNKNOWN: Words("请持卡人拨打 12351 补登发卡日期", "the holder may have it added: 12351"),
-        RefusalCode.NEEDS_FIRST: Words("请先为顾客办理“{first}”", 'sell "{first}" first'),
-        RefusalCode.BELOW_MINIMUM: Words("再加 {missing_fen} 元即可享受", "{missing_fen} yuan more would do"),
-        RefusalCode.EXCLUDED: Words("改选{allowed}即可", "possible with {allowed}"),
-        RefusalCode.PROOF_MISSING: Words("出示{label}后即可办理", "possible with the {label}"),
-        RefusalCode.VOUCHER_UNKNOWN: Words("请核对券号；仍不对请拨打 12351", "check the number, or call 12351"),
-        RefusalCode.VOUCHER_OTHER_CARD: Words("请用预约时的那张卡", "present the card it was booked with"),
-        RefusalCode.LIMIT_REACHED: Words("{next_day} 起可以再用", "possible again from {next_day}"),
-        RefusalCode.NO_VISITS_LEFT: Words("可以再买一份套餐", "another pack can be bought"),
-        RefusalCode.NEEDS_HQ: Words("联网后再试", "try again when the line is up"),
-        RefusalCode.NO_BENEFIT: Words("按原价收款即可", "charge the list price"),
+        RefusalCode.NOT_A_MEMBER: (
+            Words("请按原价收款；持卡人可拨打 12351", "take the list price; the holder can call 12351"),
+        ),
+        RefusalCode.GENUINE_CHIP_REQUIRED: (Words("请插卡或挥卡再试", "insert or tap the card and try again"),),
+        RefusalCode.WRONG_STORE: (Words("请到参加活动的门店", "possible at a shop that takes part"),),
+        RefusalCode.NOT_STARTED: (Words("{next_day} 起可以办理", "possible from {next_day}"),),
+        RefusalCode.BLACKOUT: (Words("最早 {next_day} 可以办理", "possible again on {next_day}"),),
+        RefusalCode.OUTSIDE_HOURS: (
+            Words("最早 {next_day} {next_time} 可以办理", "open next on {next_day} {next_time}"),
+            Words("最早 {next_day} 可以办理", "open next on {next_day}"),
+        ),
+        RefusalCode.WRONG_DAY: (Words("最近的可办理日是 {next_day}", "the next such day is {next_day}"),),
+        RefusalCode.CALENDAR_UNKNOWN: (Words("请技术人员升级终端程序", "ask support to update this terminal"),),
+        RefusalCode.ISSUE_DATE_UNKNOWN: (
+            Words("请持卡人拨打 12351 补登发卡日期", "the holder can have it added by calling 12351"),
+        ),
+        RefusalCode.NEEDS_FIRST: (Words("请先为顾客办理“{first}”", 'sell "{first}" first'),),
+        RefusalCode.WRONG_CATEGORY: (Words("这一行请另按原价收", "sell that line apart, at list price"),),
+        RefusalCode.EXCLUDED: (Words("改选“{allowed}”就可以", "possible with {allowed} instead"),),
+        RefusalCode.ATTRIBUTE_INVALID: (
+            Words("应为 {min} 至 {max} 之间的整数", "a whole number from {min} to {max} is wanted"),
+        ),
+        RefusalCode.BELOW_MINIMUM: (Words("再加 {missing_fen} 元就可以", "{missing_fen} yuan more would do"),),
+        RefusalCode.PROOF_MISSING: (Words("出示{label}后就可以办理", "possible with the {label}"),),
+        RefusalCode.VOUCHER_UNKNOWN: (
+            Words("请核对券号；仍不对请拨打 12351", "check the number; if it stays wrong, call 12351"),
+        ),
+        RefusalCode.VOUCHER_USED: (Words("有疑问请拨打 12351", "in doubt call 12351"),),
+        RefusalCode.VOUCHER_OTHER_OFFER: (Words("请改选这张券对应的优惠", "choose the offer that the voucher is for"),),
+        RefusalCode.VOUCHER_OTHER_CARD: (Words("请用预约时的那张卡", "present the card it was booked with"),),
+        RefusalCode.VOUCHER_OTHER_MERCHANT: (
+            Words("请到券上写明的商户使用", "it is good at the merchants named on it"),
+        ),
+        RefusalCode.NO_VISITS_LEFT: (
+            Words("减到 {fitting}就可以", "possible with {fitting}"),
+            Words("套餐如还可购买，可以再买一份", "another pack would do, if it may still be bought"),
+        ),
+        RefusalCode.LIMIT_REACHED: (
+            Words("减到 {fitting}就可以", "possible with {fitting}"),
+            Words("{next_day} 起可以再用", "possible again from {next_day}"),
+        ),
+        RefusalCode.QUOTA_GONE: (
+            Words("减到 {fitting}就可以", "possible with {fitting}"),
+            Words("{next_day} 起有新的名额", "there are new ones from {next_day}"),
+        ),
+        RefusalCode.NEEDS_HQ: (Words("请等联网后再试", "try again when the line is up"),),
+        RefusalCode.NO_BENEFIT: (Words("按原价收款即可", "charge the list price"),),
     }
 )
 
@@ -200,14 +226,11 @@ class Refusal:
 
     def remedy(self, language: Language) -> str:
         """What would make it possible, as a sentence; empty when nothing would, or nothing is known."""
-        words, places = REMEDY_WORDS.get(self.code), self._places(language)
-        if words is None:
-            return ""
-        template = words.zh if language == "zh" else words.en
-        wanted = {name for _, name, _, _ in Formatter().parse(template) if name}
-        if "next_time" in wanted and "next_day" in places:
-            places.setdefault("next_time", "")
-        return words.text(language, **places).rstrip() if wanted <= places.keys() else ""
+        places = {name: value for name, value in self._places(language).items() if value != ""}
+        for words in REMEDY_WORDS.get(self.code, ()):
+            if _wanted(words.zh) <= places.keys():
+                return words.text(language, **places)
+        return ""
 
     def _places(self, language: Language) -> dict[str, object]:
         places: dict[str, object] = dict(self.numbers)
@@ -219,10 +242,19 @@ class Refusal:
         return places
 
 
+def _wanted(template: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(template) if name}
+
+
 def yuan(fen: int) -> str:
     """Fen as yuan, without empty decimals: 1000 is `10`, 1250 is `12.50`."""
     whole, rest = divmod(abs(fen), 100)
     return f"{'-' if fen < 0 else ''}{whole}{f'.{rest:02d}' if rest else ''}"
+
+
+def fitting(left: int | str, unit: Words) -> Words:
+    """What would still fit: `2 张` and `2 ticket(s)`."""
+    return Words(f"{left} {unit.zh}", f"{left} {unit.en}")
 
 
 def joined(parts: list[Words]) -> Words:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import date
 from typing import Literal, TypeAlias
 
+from config.errors import Words
 from terminal.membership.standing import Member
 from terminal.offers.counts import LIMIT_MAX, Offline, Window
 from terminal.offers.limits import LimitClaim, Usage, encoded
 from terminal.offers.model import Offer
 from terminal.offers.prepared import PreparedOffer
 from terminal.offers.prices import NthFree
-from terminal.offers.refusal import Refusal, RefusalCode
+from terminal.offers.refusal import Refusal, RefusalCode, fitting
 
 COUNTER_MAX = LIMIT_MAX  # of a counter that limits nothing
+VISITS = Words("次", "visit(s)")
 
 Answer: TypeAlias = LimitClaim | Refusal
 
@@ -55,7 +57,8 @@ def visit_claims(prepared: PreparedOffer, member: Member, units: int, usage: Usa
                 "remaining": max(0, opened - taken),
                 "asked": units,
             }
-            found.append(Refusal(RefusalCode.NO_VISITS_LEFT, numbers))
+            words = {"fitting": fitting(opened - taken, VISITS)} if opened > taken else {}
+            found.append(Refusal(RefusalCode.NO_VISITS_LEFT, numbers, words))
         else:
             found.append(LimitClaim(key, units, opened, offer.id, "_taken", str(Offline.LOCAL)))
     if isinstance(offer.price, NthFree) and offer.price.stamped:

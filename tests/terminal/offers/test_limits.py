@@ -109,7 +109,8 @@ def test_daily_limit_starts_again_the_next_day_and_says_so() -> None:
     refusal = claim_on(OFFER, spent, 1, TICKET, DAY)
     assert isinstance(refusal, Refusal)
     assert refusal.numbers["frees"] == "2013-02-01"
-    assert refusal.text("zh") == "每卡当天最多 1 张：已用 1，还可用 0，这次要 1，2013-02-01 起可以再用"
+    assert refusal.text("zh") == "每卡当天最多 1 张：已用 1，还可用 0，这次要 1"
+    assert refusal.remedy("zh") == "2013-02-01 起可以再用"
     fresh = room_of(OFFER, daily, values(), usage, date(2013, 2, 1))
     assert fresh
     assert isinstance(claim_on(OFFER, fresh, 1, TICKET, DAY), LimitClaim)
