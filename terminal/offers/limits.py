@@ -209,10 +209,10 @@ def _reached(offer: Offer, room: Room, asked: int, category: Category, day: date
         "remaining": room.remaining,
         "asked": asked,
     }
-    frees = next_window(limit.window, day)
+    frees = None if limit.momentary else next_window(limit.window, day)
     if frees:
         numbers["frees"] = numbers["next_day"] = frees.isoformat()
-    if limit.per == (Scope.VOUCHER,) and room.remaining == 0:
+    if limit.per == (Scope.VOUCHER,) and room.used and room.remaining == 0:
         return Refusal(RefusalCode.VOUCHER_USED, numbers)
     code = RefusalCode.LIMIT_REACHED if limit.personal or limit.momentary else RefusalCode.QUOTA_GONE
     return Refusal(code, numbers, _limit_words(limit, numbers, category))

@@ -171,19 +171,28 @@ def _priced(prepared: PreparedOffer, case: _Case) -> tuple[PricedLine, ...] | No
 
 
 def _worth_recording(prepared: PreparedOffer, priced: Sequence[PricedLine]) -> bool:
-    """Whether the member gains: money now, a stamp or visits for later, or the beginning of another offer's window."""
+    """Whether the member gains: money now, or something for later."""
+    return _begins_something(prepared) or any(line.pay_fen < line.list_fen for line in priced)
+
+
+def _begins_something(prepared: PreparedOffer) -> bool:
+    """Whether every unit begins something, saved on or not: a stamp, visits, the window of another offer."""
     price = prepared.offer.price
-    later = prepared.anchors or prepared.offer.opens or (isinstance(price, NthFree) and price.stamped)
-    return bool(later) or any(line.pay_fen < line.list_fen for line in priced)
+    stamped = isinstance(price, NthFree) and price.stamped
+    return stamped or prepared.anchors or prepared.offer.opens is not None
 
 
 def _claims(
     prepared: PreparedOffer, case: _Case, priced: Sequence[PricedLine] | None, day: date
 ) -> tuple[tuple[LimitClaim, ...], list[Refusal]]:
-    """What the sale uses of each limit. Lines without a saving use nothing; unpriced ones count as if they did."""
+    """What the sale uses of each limit.
+
+    A line without a saving uses nothing, unless it begins something: a dear pack must not slip past the limit on packs
+    beside a cheap one. Unpriced lines count as if they saved.
+    """
     lines, offer = case.sale.lines, prepared.offer
     savings = [line.list_fen - line.pay_fen for line in priced] if priced else [1] * len(lines)
-    all_use = priced is not None and not any(savings)  # a stamp, a pack or a first step at list price
+    all_use = _begins_something(prepared)
     using = [(line, saving) for line, saving in zip(lines, savings, strict=True) if saving > 0 or all_use]
     voucher = voucher_code(prepared, case.sale)
     answers: list[LimitClaim | Refusal | None] = []
