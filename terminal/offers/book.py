@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from config.errors import JingkaError, Retry, Words
 from terminal.offers.catalogue import Agreement, Merchant
 from terminal.offers.findings import Finding, findings_of, line_of
-from terminal.offers.lint import lint
+from terminal.offers.lint import lint, mistakes
 from terminal.offers.model import Book, Offer, When
 from terminal.offers.prepared import PreparedOffer, prepare
 from terminal.offers.proofs import Proof, VoucherProof
@@ -110,7 +110,7 @@ def parse_book(source: str | bytes, form: Format) -> Book:
 
 def check_book(path: Path) -> tuple[Finding, ...]:
     """Everything a person would regret about this book, errors first. Raises `BookMissing` only."""
-    _, findings = _checked(_read(path), _format_of(path))
+    _, findings = _checked(_read(path), _format_of(path), look=lint)
     return tuple(sorted(findings, key=lambda finding: (finding.severity != "error", finding.line or 0)))
 
 
@@ -140,8 +140,10 @@ def _read(path: Path) -> bytes:
         raise BookMissing("read book", str(path), cause=error.strerror or "") from error
 
 
-def _checked(source: str | bytes, form: Format) -> tuple[Book | None, tuple[Finding, ...]]:
-    """The book, None when it has no readable form, and what is wrong with it."""
+def _checked(
+    source: str | bytes, form: Format, look: Callable[[Book], tuple[Finding, ...]] = mistakes
+) -> tuple[Book | None, tuple[Finding, ...]]:
+    """The book, None when it has no readable form, and what is wrong with it; `look` says what of a readable one."""
     size = len(source if isinstance(source, bytes) else source.encode(errors="surrogatepass"))
     if size > BOOK_BYTES_MAX:
         words = Words(f"文件超过 {BOOK_BYTES_MAX} 字节", f"is larger than {BOOK_BYTES_MAX} bytes")
@@ -157,7 +159,7 @@ def _checked(source: str | bytes, form: Format) -> tuple[Book | None, tuple[Find
     book: Book | None = None
     try:
         book = Book.model_validate_json(plain)
-        findings = lint(book)
+        findings = look(book)
     except ValidationError as error:
         findings = findings_of(error, Book)
     if form == "toml":

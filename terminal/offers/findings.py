@@ -45,12 +45,22 @@ class Finding:
             place += f"（第 {self.line} 行）" if chinese else f" (line {self.line})"
         problem = self.problem.zh if chinese else self.problem.en
         if not self.nearest:
-            return f"{place}:{problem}" if chinese else f"{place}: {problem}"
+            return f"{place}：{problem}" if chinese else f"{place}: {problem}"
         return (
             f"{place}：{problem}，是不是 {self.nearest}？"
             if chinese
             else f"{place}: {problem}; did you mean {self.nearest}?"
         )
+
+
+def error(location: Location, zh: str, en: str, near: str | None = None) -> Finding:
+    """A mistake: the book cannot be used. `near` is what was probably meant."""
+    return Finding("error", location, Words(zh, en), near)
+
+
+def warning(location: Location, zh: str, en: str) -> Finding:
+    """A doubt: the book can be used, and a person should look at this."""
+    return Finding("warning", location, Words(zh, en))
 
 
 def nearest(word: str, known: Collection[str]) -> str | None:
@@ -93,7 +103,7 @@ _PROBLEMS: Mapping[str, Words] = {
     "steps_unordered": Words("每一档的起点应高于前一档", "each step must begin above the one before it"),
     "since_length": Words("months 和 days 应写且只写一个", "needs either months or days, and not both"),
     "since_offer": Words("redeemed 要写 offer，其他不写", "names an offer with the event redeemed, and only then"),
-    "json_invalid": Words("不是完整的 JSON:{error}", "is not valid JSON: {error}"),
+    "json_invalid": Words("不是完整的 JSON：{error}", "is not valid JSON: {error}"),
 }
 _OTHER = Words("不合规定：{message}", "is not accepted: {message}")
 _QUOTED = re.compile(r"'([^']+)'")

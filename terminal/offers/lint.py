@@ -1,47 +1,70 @@
-"""What a well-formed book can still get wrong: names that lead nowhere, days in the wrong order, empty offers."""
+"""What a well-formed book can still get wrong: names that lead nowhere, days in the wrong order, empty offers.
+
+Mistakes keep the book from being used and stand here; doubts stand by subject in `lint_days`, `lint_limits`,
+`lint_rivals` and `lint_words`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import islice
+from typing import TypeAlias
 
-from config.errors import Words
-from terminal.offers.catalogue import ChoiceAttribute, MoneyAttribute, TextAttribute
+from terminal.offers.catalogue import ChoiceAttribute, MoneyAttribute, NumberAttribute, TextAttribute
 from terminal.offers.counts import Scope
-from terminal.offers.findings import FINDINGS_MAX, Finding, Location, nearest
+from terminal.offers.findings import FINDINGS_MAX, Finding, Location, error, nearest, warning
+from terminal.offers.lint_days import calendar_ends, dead_vouchers, idle_blackouts, lost_anchors, never_open
+from terminal.offers.lint_limits import (
+    helpless_prices,
+    idle_caps,
+    idle_fees,
+    idle_limits,
+    odd_grants,
+    reusable_vouchers,
+)
+from terminal.offers.lint_rivals import campaign_ends, silent_rivals
+from terminal.offers.lint_words import untranslated, unused, written_twice
 from terminal.offers.model import Book, Offer
 from terminal.offers.prepared import SHOWING_ATTRIBUTE, allowed_answers
 from terminal.offers.prices import ByCategory, FixedUnit, FlatUpTo, LowestListed
 from terminal.offers.proofs import VoucherProof
 
+Rule: TypeAlias = Callable[[Book, Offer, Location], Iterator[Finding]]
+
 
 def lint(book: Book) -> tuple[Finding, ...]:
-    """All findings, in the book's order; at most `FINDINGS_MAX`."""
-    findings = list(_merchants(book))
-    findings += _twice([offer.id for offer in book.offers], ("offers",), "id")
+    """All findings in the book's order, mistakes before doubts; at most `FINDINGS_MAX`."""
+    found = list(_applied(book, (*_RULES, *_DOUBTS)))
+    for rule in _BOOK_DOUBTS:
+        found += rule(book)
+    return tuple(sorted(found, key=lambda finding: finding.severity != "error")[:FINDINGS_MAX])
+
+
+def mistakes(book: Book) -> tuple[Finding, ...]:
+    """What keeps the book from being used, and nothing else: all that a start has to know."""
+    found = (finding for finding in _applied(book, _RULES) if finding.severity == "error")
+    return tuple(islice(found, FINDINGS_MAX))
+
+
+def _applied(book: Book, rules: Iterable[Rule]) -> Iterator[Finding]:
+    yield from _merchants(book)
+    yield from _attributes(book)
+    yield from _twice([offer.id for offer in book.offers], ("offers",), "id")
     for index, offer in enumerate(book.offers):
-        for rule in _RULES:
-            findings += rule(book, offer, ("offers", index))
-    return tuple(findings[:FINDINGS_MAX])
-
-
-def _error(location: Location, zh: str, en: str, near: str | None = None) -> Finding:
-    return Finding("error", location, Words(zh, en), near)
-
-
-def _warning(location: Location, zh: str, en: str) -> Finding:
-    return Finding("warning", location, Words(zh, en))
+        for rule in rules:
+            yield from rule(book, offer, ("offers", index))
 
 
 def _unknown(name: str, known: Collection[str], location: Location, zh: str, en: str) -> Iterator[Finding]:
     if name not in known:
-        yield _error(location, f"没有这个{zh}：{name}", f"names no known {en}: {name}", nearest(name, known))
+        yield error(location, f"没有这个{zh}：{name}", f"names no known {en}: {name}", nearest(name, known))
 
 
 def _twice(names: Iterable[str], location: Location, key: str) -> Iterator[Finding]:
     seen: set[str] = set()
     for index, name in enumerate(names):
         if name in seen:
-            yield _error((*location, index, key), f"{name} 重复出现", f"{name} stands here twice")
+            yield error((*location, index, key), f"{name} 重复出现", f"{name} stands here twice")
         seen.add(name)
 
 
@@ -50,8 +73,14 @@ def _merchants(book: Book) -> Iterator[Finding]:
     for index, merchant in enumerate(book.merchants):
         here: Location = ("merchants", index)
         if merchant.agreement.last_day < merchant.agreement.first_day:
-            yield _error((*here, "agreement", "last_day"), "最后一天早于第一天", "is before the first day")
+            yield error((*here, "agreement", "last_day"), "最后一天早于第一天", "is before the first day")
         yield from _twice([site.id for site in merchant.sites], (*here, "sites"), "id")
+
+
+def _attributes(book: Book) -> Iterator[Finding]:
+    for name, attribute in book.attributes.items():
+        if isinstance(attribute, NumberAttribute) and attribute.max < attribute.min:
+            yield error(("attributes", name, "max"), f"小于 min（{attribute.min}）", f"is below min ({attribute.min})")
 
 
 def _where(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
@@ -73,20 +102,20 @@ def _what(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
             if attribute is None:
                 yield from _unknown(name, book.attributes, place, "属性", "attribute")
             elif not isinstance(attribute, ChoiceAttribute):
-                yield _error(
+                yield error(
                     place, "只有 choice 属性可以限定答案", "only an attribute of kind choice has answers to pick from"
                 )
             else:
                 for answer in answers:
                     yield from _unknown(answer, attribute.options, place, "选项", "option")
                 if not allowed_answers(offer, name, attribute):
-                    yield _error(place, "排除后没有任何选项可用", "leaves no answer that would be accepted")
+                    yield error(place, "排除后没有任何选项可用", "leaves no answer that would be accepted")
 
 
 def _when(_book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
     when = offer.when
     if when.first_day and when.last_day and when.last_day < when.first_day:
-        yield _error((*here, "when", "last_day"), "最后一天早于第一天", "is before the first day")
+        yield error((*here, "when", "last_day"), "最后一天早于第一天", "is before the first day")
 
 
 def _agreements(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
@@ -97,7 +126,7 @@ def _agreements(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
         ended = offer.when.first_day and end is not None and end < offer.when.first_day
         coming = offer.when.last_day and agreement.first_day > offer.when.last_day
         if merchant.id in named and (ended or coming):
-            yield _warning(
+            yield warning(
                 (*here, "where"),
                 f"商户 {merchant.id} 的协议期内没有这项活动",
                 f"the agreement of {merchant.id} has no day in common with this offer",
@@ -108,23 +137,23 @@ def _price(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
     place: Location = (*here, "price")
     price = offer.price
     if isinstance(price, FlatUpTo) and price.pay_fen >= price.covers_fen:
-        yield _error((*place, "pay_fen"), "不低于所含金额，没有优惠", "is not below what it covers: never a benefit")
+        yield error((*place, "pay_fen"), "不低于所含金额，没有优惠", "is not below what it covers: never a benefit")
     if isinstance(price, LowestListed):
         attribute = book.attributes.get(price.attribute)
         if attribute is None:
             yield from _unknown(price.attribute, book.attributes, (*place, "attribute"), "属性", "attribute")
         elif not isinstance(attribute, MoneyAttribute):
-            yield _error((*place, "attribute"), "应为 money 属性", "must be an attribute of kind money")
+            yield error((*place, "attribute"), "应为 money 属性", "must be an attribute of kind money")
     if isinstance(price, ByCategory):
         for name in sorted(price.rates.keys() - set(offer.what.categories)):
             yield from _unknown(name, offer.what.categories, (*place, "rates"), "类别", "category of this offer")
         for name in sorted(set(offer.what.categories) - price.rates.keys()):
-            yield _error((*place, "rates"), f"缺少类别 {name} 的价格", f"has no rate for {name}")
+            yield error((*place, "rates"), f"缺少类别 {name} 的价格", f"has no rate for {name}")
     if isinstance(price, FixedUnit):
         listed = [book.categories[name].list_fen for name in offer.what.categories if name in book.categories]
         known = [fen for fen in listed if fen is not None]
         if known and len(known) == len(listed) and price.unit_fen >= max(known):
-            yield _warning((*place, "unit_fen"), "不低于原价，没有优惠", "is not below the list price: never a benefit")
+            yield warning((*place, "unit_fen"), "不低于原价，没有优惠", "is not below the list price: never a benefit")
 
 
 def _limits(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
@@ -133,11 +162,11 @@ def _limits(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
     for index, limit in enumerate(offer.limits):
         place: Location = (*here, "limits", index, "per")
         if len(set(limit.per)) < len(limit.per):
-            yield _error(place, "同一范围写了两次", "names a scope twice")
+            yield error(place, "同一范围写了两次", "names a scope twice")
         if Scope.VOUCHER in limit.per and vouchers != 1:
-            yield _error(place, "按券限量，但没有要求出示券", "counts per voucher, but the offer asks for no voucher")
+            yield error(place, "按券限量，但没有要求出示券", "counts per voucher, but the offer asks for no voucher")
         if Scope.SHOWING in limit.per and not isinstance(book.attributes.get(SHOWING_ATTRIBUTE), TextAttribute):
-            yield _error(
+            yield error(
                 place,
                 f"按场限量，需要一个 text 属性 {SHOWING_ATTRIBUTE}",
                 f"counts per showing: the book needs an attribute {SHOWING_ATTRIBUTE} of kind text",
@@ -148,7 +177,7 @@ def _proofs(_book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
     names = [proof.name for proof in offer.proof]
     yield from _twice(names, (*here, "proof"), "name")
     if sum(isinstance(proof, VoucherProof) for proof in offer.proof) > 1:
-        yield _error((*here, "proof"), "一项优惠只能要求一张券", "asks for more than one voucher")
+        yield error((*here, "proof"), "一项优惠只能要求一张券", "asks for more than one voucher")
     yield from _twice([fee.id for fee in offer.fees], (*here, "fees"), "id")
     for index, fee in enumerate(offer.fees):
         if fee.unless_proof is not None:
@@ -164,16 +193,22 @@ def _earlier_offers(book: Book, offer: Offer, here: Location) -> Iterator[Findin
         yield from _unknown(takes.offer, known, (*here, "takes", "offer"), "优惠", "offer")
         pack = book.offer(takes.offer)
         if pack is not None and pack.opens is None:
-            yield _error((*here, "takes", "offer"), f"{takes.offer} 不含次数", f"{takes.offer} opens no visits")
+            yield error((*here, "takes", "offer"), f"{takes.offer} 不含次数", f"{takes.offer} opens no visits")
 
 
-_RULES: tuple[Callable[[Book, Offer, Location], Iterator[Finding]], ...] = (
-    _where,
-    _what,
-    _when,
-    _agreements,
-    _price,
-    _limits,
-    _proofs,
-    _earlier_offers,
+_RULES: tuple[Rule, ...] = (_where, _what, _when, _agreements, _price, _limits, _proofs, _earlier_offers)
+_DOUBTS: tuple[Rule, ...] = (
+    never_open,
+    calendar_ends,
+    idle_blackouts,
+    dead_vouchers,
+    lost_anchors,
+    idle_limits,
+    odd_grants,
+    reusable_vouchers,
+    idle_fees,
+    helpless_prices,
+    idle_caps,
+    written_twice,
 )
+_BOOK_DOUBTS: tuple[Callable[[Book], Iterator[Finding]], ...] = (silent_rivals, campaign_ends, unused, untranslated)

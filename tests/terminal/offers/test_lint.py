@@ -108,8 +108,8 @@ def test_mistake_makes_the_book_unusable(change: Change, path: str, nearest: str
     ("change", "path"),
     [
         (offer(PASS, price={"kind": "fixed_unit", "unit_fen": 20000}), "offers[3].price.unit_fen"),
-        (offer(FILM, when={"first_day": "2013-12-01"}), "offers[0].where"),
-        (offer(FILM, when={"last_day": "2012-11-30"}), "offers[0].where"),
+        (offer(FILM, when={"first_day": "2013-12-01"}, campaign="spring"), "offers[0].where"),
+        (offer(FILM, when={"last_day": "2012-11-30"}, campaign="autumn"), "offers[0].where"),
     ],
 )
 def test_doubt_is_a_warning_and_the_book_still_loads(change: Change, path: str) -> None:

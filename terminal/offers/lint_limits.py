@@ -1,0 +1,173 @@
+"""Doubts about amounts: limits that can never bite, prices that never help, caps and fees that never apply."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise, permutations
+
+from terminal.offers.counts import Count, Limit, Offline, Scope, Window
+from terminal.offers.findings import Finding, Location, warning
+from terminal.offers.model import Book, Offer
+from terminal.offers.prices import ByCategory, FixedUnit, FlatUpTo, NthFree, Tiers
+from terminal.offers.proofs import VoucherProof
+
+# What one scope's counter is a part of: a terminal stands in a shop, a shop belongs to a merchant, all to the city.
+_WITHIN = {
+    Scope.CARD: {Scope.PERSON},  # a member has one card
+    Scope.SITE: {Scope.SITE, Scope.MERCHANT},
+    Scope.TERMINAL: {Scope.TERMINAL, Scope.SITE, Scope.MERCHANT},
+    Scope.CAMPAIGN: set[Scope](),
+}
+_LONGER = {
+    Window.SALE: set(Window),
+    Window.DAY: set(Window) - {Window.SALE},
+    Window.WEEK: {Window.WEEK, Window.CAMPAIGN, Window.EVER},
+    Window.MONTH: {Window.MONTH, Window.YEAR, Window.CAMPAIGN, Window.EVER},
+    Window.YEAR: {Window.YEAR, Window.CAMPAIGN, Window.EVER},
+    Window.CAMPAIGN: {Window.CAMPAIGN, Window.EVER},
+    Window.EVER: {Window.EVER},
+}
+
+
+def idle_limits(_book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
+    """A limit that another one, over more, makes pointless: a budget smaller than a day's limit."""
+    told: set[str] = set()
+    for narrow, wide in permutations(offer.limits, 2):
+        if narrow.id not in told and wide.max < narrow.max and _contains(wide, narrow):
+            told.add(narrow.id)
+            yield warning(
+                (*here, "limits", offer.limits.index(narrow), "max"),
+                f"上限 {narrow.max} 永远达不到：限额 {wide.id} 一共只有 {wide.max}",
+                f"allows {narrow.max} and never bites, for the wider limit {wide.id} allows {wide.max} in all",
+            )
+
+
+def _contains(wide: Limit, narrow: Limit) -> bool:
+    """Whether all that `narrow` counts is counted by `wide` too, and for at least as long."""
+    if wide.count is not narrow.count and (wide.count, narrow.count) != (Count.UNITS, Count.USES):
+        return False  # every use is of one unit at least; money has no such bound
+    if wide.momentary:
+        return narrow.momentary and set(wide.per) <= set(narrow.per)
+    if narrow.momentary:
+        return True
+    return _scopes(wide) <= _scopes(narrow) and wide.window in _LONGER[narrow.window]
+
+
+def _scopes(limit: Limit) -> set[Scope]:
+    return set[Scope]().union(*(_WITHIN.get(scope, {scope}) for scope in limit.per))
+
+
+def odd_grants(_book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
+    """A pool that headquarters shares out, but that is not the city's."""
+    for index, limit in enumerate(offer.limits):
+        if limit.offline in {Offline.LEASE, Offline.REFUSE} and set(limit.per) != {Scope.CAMPAIGN}:
+            yield warning(
+                (*here, "limits", index, "offline"),
+                f'{limit.offline} 只适合全市名额（per = ["campaign"]）；个人限额用 flag',
+                f'is {limit.offline}, which suits a citywide pool (per = ["campaign"]); a limit like this is a flag',
+            )
+
+
+def reusable_vouchers(_book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
+    """A voucher that may be used again and again."""
+    if any(Scope.VOUCHER in limit.per for limit in offer.limits):
+        return
+    for index, proof in enumerate(offer.proof):
+        if isinstance(proof, VoucherProof):
+            yield warning(
+                (*here, "proof", index),
+                '同一张券可以反复使用：缺少 per = ["voucher"] 的限额',
+                'lets one voucher be used again and again: no limit is per = ["voucher"]',
+            )
+
+
+def idle_fees(_book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
+    """A fee that nobody pays, because the proof that spares it must be brought anyway."""
+    required = {proof.name for proof in offer.proof if not proof.optional}
+    for index, fee in enumerate(offer.fees):
+        if fee.unless_proof in required:
+            yield warning(
+                (*here, "fees", index, "unless_proof"),
+                f"{fee.unless_proof} 是必须出示的，这项费用永远不收",
+                f"names {fee.unless_proof}, which everybody must bring: the fee is never charged",
+            )
+        if fee.amount_fen == 0:
+            yield warning((*here, "fees", index, "amount_fen"), "费用为零", "is a fee of nothing")
+
+
+def helpless_prices(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
+    """A price that is no benefit for a category, a step that is worse than the one before, an n-th that never comes."""
+    price, place = offer.price, (*here, "price")
+    if isinstance(price, ByCategory):
+        for name, rate in price.rates.items():
+            category = book.categories.get(name)
+            listed = category.list_fen if category else None
+            amount = rate.unit_fen if isinstance(rate, FixedUnit) else None
+            if listed is not None and amount is not None and amount >= listed:
+                yield warning(
+                    (*place, "rates", name), f"不低于原价 {listed}，没有优惠", f"is not below its list price {listed}"
+                )
+            if isinstance(rate, FlatUpTo) and rate.pay_fen >= rate.covers_fen:
+                yield warning((*place, "rates", name), "不低于所含金额", "is not below what it covers")
+    if isinstance(price, Tiers):
+        for index, (before, after) in enumerate(pairwise(price.steps), start=1):
+            if after.pay_bp >= before.pay_bp:
+                yield warning(
+                    (*place, "steps", index, "pay_bp"),
+                    f"买得更多却不更便宜：前一档是 {before.pay_bp}",
+                    f"makes more no cheaper: the step before it is {before.pay_bp}",
+                )
+    most = units_max(offer)
+    if most is not None:
+        beyond = None
+        if isinstance(price, NthFree) and not price.stamped and price.every > most:
+            beyond, key = price.every, (*place, "every")
+        elif isinstance(price, Tiers) and price.by == "units" and price.steps[-1].from_ > most:
+            beyond, key = price.steps[-1].from_, (*place, "steps", len(price.steps) - 1, "from")
+        if beyond is not None:
+            yield warning(
+                key, f"一笔最多 {most}，到不了 {beyond}", f"is never reached: a bill may hold {most}, not {beyond}"
+            )
+
+
+def idle_caps(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
+    """A saving cap that no bill reaches, and a minimum spend that no bill can have or that outgrows the flat price."""
+    least, most = offer.what.min_spend_fen, bill_fen_max(book, offer)
+    if offer.saving_max_fen is not None:
+        price = offer.price
+        savable = price.covers_fen - price.pay_fen if isinstance(price, FlatUpTo) else most
+        if savable is not None and offer.saving_max_fen >= savable:
+            yield warning(
+                (*here, "saving_max_fen"),
+                f"一笔最多优惠 {savable}，封顶不起作用",
+                f"never bites: no bill saves more than {savable}",
+            )
+    if least is None:
+        return
+    if most is not None and least > most:
+        yield warning(
+            (*here, "what", "min_spend_fen"),
+            f"一笔最多 {most}，达不到最低消费",
+            f"is never reached: no bill comes to more than {most}",
+        )
+    if isinstance(offer.price, FlatUpTo) and least > offer.price.covers_fen:
+        yield warning(
+            (*here, "what", "min_spend_fen"),
+            f"高于一口价所含的 {offer.price.covers_fen}",
+            f"is above what the flat price covers, {offer.price.covers_fen}",
+        )
+
+
+def units_max(offer: Offer) -> int | None:
+    """The most units that one sale may hold by any of the limits; None when no limit counts units."""
+    return min((limit.max for limit in offer.limits if limit.count is Count.UNITS), default=None)
+
+
+def bill_fen_max(book: Book, offer: Offer) -> int | None:
+    """What one bill comes to at most at list price, in fen; None when units or list prices are open."""
+    units = units_max(offer)
+    listed = [book.categories[name].list_fen for name in offer.what.categories if name in book.categories]
+    known = [fen for fen in listed if fen is not None]
+    if units is None or not known or len(known) < len(offer.what.categories):
+        return None
+    return units * max(known)
