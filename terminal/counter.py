@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -19,16 +18,19 @@ from config.errors import JingkaError, Retry, Words
 from config.settings import CounterSection
 from config.zone import SHANGHAI
 from drivers.card import Authenticity, CardRead, EntryMode
-from terminal.ledger.bodies import Authorisation, UsageClaim
+from terminal.authorisation import KeepProof, authorisation_of
+from terminal.book_in_force import BookInForce
+from terminal.held_quotes import HeldQuote, HeldQuotes, QuoteExpired, QuoteMoved, QuoteRequest, SaleRefused
 from terminal.ledger.clock import Clock
 from terminal.ledger.errors import LimitMoved
 from terminal.ledger.ledger import Ledger
 from terminal.ledger.project import Redemption, RedemptionState
 from terminal.membership.desk import MembershipDesk
+from terminal.membership.standing import Member
 from terminal.offers.book import LoadedBook
-from terminal.offers.quote import Quote, quote
-from terminal.offers.refusal import Refusal
-from terminal.offers.sale import Place, Sale, SaleLine
+from terminal.offers.overview import OfferView, overview
+from terminal.offers.quote import quote
+from terminal.offers.sale import Place, Sale
 from terminal.presentation import ACCEPTED_BY_DEFAULT, Judge, Presentation, presentation_summary
 from terminal.redemption_id import check_id, new_id
 from terminal.typed_card import typed_read
@@ -37,7 +39,6 @@ from terminal.vouchers.desk import VoucherDesk
 
 logger = logging.getLogger(__name__)
 
-HELD_QUOTES_MAX = 200  # quotes kept for confirmation; a busy counter makes a few a minute
 SAME_CARD_MS = 1500  # contactless readers see one tap several times; a second look so soon is the same presentation
 SYSTEM_CASHIER = "system"  # who cancels what nobody settled
 TIMEOUT_REASON = "timeout"
@@ -72,56 +73,11 @@ class CardMeanwhile(JingkaError):
     hint = Words("请先办理这张卡，再重新输入", "serve that card first, then type the number again")
 
 
-class QuoteExpired(JingkaError):
-    """The quote is unknown here: too old, or made before a restart."""
-
-    code = "quote-expired"
-    retry = Retry.RETRY
-    what = Words("报价已过期", "the quote is too old")
-    hint = Words("请重新刷卡报价", "present the card and quote again")
-
-
-class SaleRefused(JingkaError):
-    """The rules say no at the moment of authorising; `refusals` say why."""
-
-    code = "sale-refused"
-    retry = Retry.PARK
-    what = Words("不能享受该优惠", "this offer cannot be granted")
-    hint = Words("请把原因告诉持卡人", "tell the holder the reason")
-
-    def __init__(self, operation: str, subject: str, refusals: tuple[Refusal, ...]) -> None:
-        super().__init__(operation, subject)
-        self.refusals = refusals
-
-
 class Publisher(Protocol):
     """Where events go; `terminal.serving.hub.Hub` is one."""
 
     def publish(self, event: str, data: Mapping[str, Any]) -> None:
         """Hand one event to every subscriber; never blocks."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteRequest:
-    """What the cashier typed for one offer."""
-
-    presentation: str
-    offer: str
-    lines: tuple[SaleLine, ...]
-    proofs: Mapping[str, str | bool]
-
-
-@dataclass(frozen=True, slots=True)
-class HeldQuote:
-    """A quote kept for confirmation, with everything a redemption needs; `until_ms` is monotonic."""
-
-    id: str
-    presentation: str
-    quote: Quote
-    sale: Sale
-    card: Presentation
-    at: datetime
-    until_ms: int
 
 
 class Counter:
@@ -142,7 +98,7 @@ class Counter:
         events: Publisher,
         times: CounterSection,
         slices: Mapping[str, int],
-        keep_proof: Callable[[str], str],
+        keep_proof: KeepProof,
         on_entry: Callable[[], None],
         accept: Collection[Authenticity] = ACCEPTED_BY_DEFAULT,
         on_typed: Callable[[CardRead], None] | None = None,
@@ -154,38 +110,73 @@ class Counter:
         self._events = events
         self._times = times
         self._usage = LedgerUsage(ledger, slices, vouchers)
-        self._judge = Judge(place, desk, book, self._usage, accept)
+        self._books = BookInForce(book, times.quote_s * 1000)
+        self._judge = Judge(place, desk, self._books, self._usage, accept)
         self._keep_proof = keep_proof
         self._on_entry = on_entry
         self._on_typed = on_typed
         self._presentation: Presentation | None = None
         self._read: CardRead | None = None
         self._presented_ms = 0
-        self._judged_before_sale = False  # the presented card's offers may say more than is left
-        self._quotes: OrderedDict[str, HeldQuote] = OrderedDict()
+        self._outdated = False  # what the presented card may have was judged before a sale, or by another book
+        self._quotes = HeldQuotes()
         self._unsettled_since_ms: dict[str, int] = {}
+
+    # --- the offers -----------------------------------------------------------------------------------------------
 
     @property
     def book(self) -> LoadedBook:
         """The offers in force. Raises why there are none."""
-        return self._judge.book
+        return self._books.book
+
+    @property
+    def book_fault(self) -> JingkaError | None:
+        """Why the newest book file is not the one in force; None when it is."""
+        return self._books.fault
+
+    def book_of(self, book_hash: str) -> LoadedBook:
+        """The book that a sale began under, while it is known; else, and for no hash, the one in force."""
+        return self._books.pinned(book_hash, self._clock.monotonic_ms())
+
+    def replace_book(self, book: LoadedBook | JingkaError) -> None:
+        """The book file was replaced. What cannot be used leaves the old book in force, with a `book_fault`.
+
+        The card presented is judged anew; quotes that are held keep the book they were made from.
+        """
+        if self._books.replace(book, self._clock.monotonic_ms()):
+            self._outdated = True
+        self._events.publish("book", self._books.summary)
+
+    def offer_view(self, offer: str, presentation: str | None = None, book_hash: str = "") -> OfferView:
+        """An offer for the card presented, by the book of `book_hash` while it is known. Raises `PresentationGone`."""
+        card = self.presentation
+        if card is None or card.member is None or presentation not in (None, card.id):
+            raise PresentationGone("open sale", offer)
+        book = self.book_of(book_hash)
+        views = card.offers
+        if book.hash != card.book:
+            views = overview(self.place, card.member, book, self._usage, self._now())
+        found = next((view for view in views if view.offer == offer), None)
+        if found is None:
+            raise PresentationGone("open sale", offer)
+        return found
+
+    # --- the card -------------------------------------------------------------------------------------------------
 
     @property
     def manual_entry(self) -> bool:
         """Whether card numbers may be typed here."""
         return self._times.manual_entry
 
-    # --- the card -------------------------------------------------------------------------------------------------
-
     @property
     def presentation(self) -> Presentation | None:
         """The card presented now, or None."""
         if self._presentation and self._clock.monotonic_ms() - self._presented_ms > self._times.presentation_s * 1000:
             self.clear()
-        if self._judged_before_sale and self._read and self._presentation:
+        if self._outdated and self._read and self._presentation:
             again = self._judge.judge(self._read, self._now(), self._presentation.approved_by)
             self._presentation = replace(again, id=self._presentation.id)
-            self._judged_before_sale = False
+            self._outdated = False
         return self._presentation
 
     def card_read(self, read: CardRead) -> None:
@@ -236,52 +227,43 @@ class Counter:
             self._events.publish("presentation", {"id": None})
 
     def _present(self, presentation: Presentation) -> None:
-        self._presentation, self._judged_before_sale = presentation, False
+        self._presentation, self._outdated = presentation, False
         self._events.publish("presentation", presentation_summary(presentation))
 
     # --- the sale -------------------------------------------------------------------------------------------------
 
     async def quote(self, request: QuoteRequest) -> HeldQuote:
-        """What this sale would cost and why not; writes nothing. Raises `PresentationGone`."""
+        """What this sale would cost and why not; writes nothing. Raises `PresentationGone`.
+
+        A sale that names the book it began under is quoted from that one while it is known.
+        """
         card = self.presentation
         if card is None or card.id != request.presentation or card.member is None:
             raise PresentationGone("quote", request.offer)
-        now = self._now()
         sale = Sale(self.place, request.offer, request.lines, request.proofs)
-        held = HeldQuote(
-            id=new_id(),
-            presentation=card.id,
-            quote=quote(sale, card.member, self.book, self._usage, now),
-            sale=sale,
-            card=card,
-            at=now,
-            until_ms=self._clock.monotonic_ms() + self._times.quote_s * 1000,
-        )
-        self._quotes[held.id] = held
-        while len(self._quotes) > HELD_QUOTES_MAX:
-            self._quotes.popitem(last=False)
-        return held
+        return self._hold(card, card.member, sale, self.book_of(request.book), self._now())
 
     async def authorise(self, redemption: str, quote_id: str, cashier: str) -> Redemption:
         """Make the quoted sale durable under this id; the same id again returns the first answer.
 
-        The quote's own moment decides dates and hours; limits are checked again inside the ledger's transaction.
-        Raises `QuoteExpired`, `SaleRefused`, `RedemptionIdInvalid` and the ledger's errors.
+        The quote's own moment and book decide; limits are checked again inside the ledger's transaction. Where they
+        have moved, the sale is quoted anew: with reasons against it, or with another price to confirm.
+        Raises `QuoteExpired`, `SaleRefused`, `QuoteMoved`, `RedemptionIdInvalid` and the ledger's errors.
         """
         check_id(redemption)
-        held = self._quotes.get(quote_id)
-        if held is None or held.until_ms < self._clock.monotonic_ms():
+        held = self._quotes.find(quote_id, self._clock.monotonic_ms())
+        if held is None:
             first = self.ledger.redemption(redemption)
             if first is not None:
                 return replace(first, repeat=True)
             raise QuoteExpired("authorise", redemption)
         if held.quote.refusals:
             raise SaleRefused("authorise", held.sale.offer or "", held.quote.refusals)
-        wanted = self._authorisation(redemption, held, cashier)
+        wanted = authorisation_of(redemption, held, cashier, self._keep_proof)
         try:
             done = await self._write(lambda: self.ledger.authorise(wanted))
         except LimitMoved:
-            raise SaleRefused("authorise", held.sale.offer or "", self._quote_again(held)) from None
+            raise self._moved(held) from None
         if not done.repeat:
             self._unsettled_since_ms[done.id] = self._clock.monotonic_ms()
             self._announce(done)
@@ -326,53 +308,19 @@ class Counter:
     def _now(self) -> datetime:
         return self._clock.wall().astimezone(SHANGHAI)
 
-    def _quote_again(self, held: HeldQuote) -> tuple[Refusal, ...]:
+    def _moved(self, held: HeldQuote) -> SaleRefused | QuoteMoved:
+        """What the cashier is told when a limit or a stamp moved between quote and authorisation."""
         assert held.card.member is not None
-        return quote(held.sale, held.card.member, self.book, self._usage, held.at).refusals
+        again = self._hold(held.card, held.card.member, held.sale, held.book, held.at)
+        if again.quote.refusals:
+            return SaleRefused("authorise", again.quote.offer, again.quote.refusals)
+        return QuoteMoved("authorise", again.quote.offer, again)
 
-    def _authorisation(self, redemption: str, held: HeldQuote, cashier: str) -> Authorisation:
-        card, due, member = held.card, held.quote, held.card.member
-        assert member is not None
-        assert card.entry_mode is not None
-        assert card.authenticity is not None
-        assert due.offer_name is not None, "an eligible quote names its offer"
-        return Authorisation(
-            id=redemption,
-            cashier=cashier,
-            business_day=held.at.date().isoformat(),
-            merchant=self.place.merchant,
-            site=self.place.site,
-            token=member.token,
-            person=member.person,
-            masked=card.masked,
-            member_class=member.member_class.value,
-            standing=member.standing.value,
-            entry_mode=card.entry_mode.value,
-            reader=card.reader,
-            authenticity=card.authenticity.value,
-            authenticity_reason=card.authenticity_reason.value if card.authenticity_reason else None,
-            approved_by=card.approved_by,
-            offer=due.offer,
-            offer_name={"zh": due.offer_name.zh, "en": due.offer_name.en},
-            revision=due.revision,
-            book_hash=due.book_hash,
-            lines=tuple(line.as_dict() for line in due.lines),
-            fees=tuple(fee.as_dict() for fee in due.fees),
-            list_fen=due.list_fen,
-            pay_fen=due.pay_fen,
-            units=sum(line.quantity for line in due.lines),
-            claims=tuple(UsageClaim(claim.key, claim.amount, claim.max) for claim in due.claims),
-            proofs=self._kept_proofs(held),
-            granted=due.granted,
-        )
-
-    def _kept_proofs(self, held: HeldQuote) -> dict[str, str]:
-        """`seen` for what was only looked at, a keyed hash for what must be recognised again; never the value."""
-        kept: dict[str, str] = {}
-        for name, how in held.quote.proofs_kept.items():
-            value = held.sale.proofs.get(name)
-            kept[name] = self._keep_proof(f"{name}:{value}") if how == "keyed-hash" else "seen"
-        return kept
+    def _hold(self, card: Presentation, member: Member, sale: Sale, book: LoadedBook, at: datetime) -> HeldQuote:
+        now_ms = self._clock.monotonic_ms()
+        due = quote(sale, member, book, self._usage, at)
+        until_ms = now_ms + self._times.quote_s * 1000
+        return self._quotes.hold(HeldQuote(new_id(), card.id, due, sale, card, book, at, until_ms))
 
     async def _settle(self, step: Callable[[], Redemption]) -> Redemption:
         done = await self._write(step)
@@ -384,7 +332,7 @@ class Counter:
 
     def _announce(self, done: Redemption) -> None:
         asyncio.get_running_loop().call_soon(self._on_entry)  # the reply goes first: sync would share its interpreter
-        self._judged_before_sale = True  # judged anew when somebody looks: the reply to this sale need not wait for it
+        self._outdated = True  # judged anew when somebody looks: the reply to this sale need not wait for it
         self._events.publish("redemption", {"id": done.id, "state": done.state.value, "sequence": done.sequence})
 
     async def _write(self, step: Callable[[], Answer]) -> Answer:

@@ -16,7 +16,6 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from datetime import date
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -34,13 +33,13 @@ from drivers.outcomes import Outcomes
 from drivers.reader import ReaderStatus
 from drivers.supervision import Supervisor
 from sync.agent import Agent
+from terminal.book_file import BookFile
 from terminal.counter import Counter
 from terminal.demo_cards import DemoCardPlayer
 from terminal.ledger.clock import SystemClock
 from terminal.ledger.ledger import Ledger
 from terminal.membership.desk import IssuerRange, MembershipDesk
 from terminal.membership.token import ProgrammeKey, load_programme_key
-from terminal.offers.book import LoadedBook, load_book
 from terminal.offers.sale import Place
 from terminal.readers import chip_terms, make_readers
 from terminal.serving.hub import Hub
@@ -52,7 +51,7 @@ from terminal.web.fault import create_fault_app
 
 logger = logging.getLogger(__name__)
 
-TICK_S = 1.0  # how often stale presentations and overdue authorisations are looked for
+TICK_S = 1.0  # how often stale presentations, overdue authorisations and a replaced book are looked for
 QUIET_START_S = 0.3  # sync waits this long: its libraries take as long to load as the rest of the start
 SHUTDOWN_S = 3  # open event streams are cut after this, so that a restart is quick
 PROOF_DOMAIN = b"proof:"  # so that no proof's hash equals a card's or a person's token
@@ -139,10 +138,11 @@ class Daemon:
             on_change=self._queue_changed,
         )
         outcomes = Outcomes(self, self.clock.wall)
+        self._book_file = BookFile(settings.offers.book)
         self.counter = Counter(
             place=Place(terminal.merchant, terminal.site, terminal.name),
             desk=desk,
-            book=_load_book(settings.offers.book),
+            book=self._book_file.load(),
             ledger=self.ledger,
             clock=self.clock,
             events=self.hub,
@@ -252,6 +252,8 @@ class Daemon:
         while True:
             await asyncio.sleep(TICK_S)
             _ = self.counter.presentation  # looking clears a stale one
+            if self._book_file.changed:
+                self.counter.replace_book(await asyncio.to_thread(self._book_file.load))
             try:
                 await self.counter.cancel_overdue()
             except JingkaError as error:
@@ -271,15 +273,6 @@ def _check_enrolment(settings: TerminalSettings) -> None:
     if (known.terminal, known.merchant, known.site) != (ours.name, ours.merchant, ours.site):
         enrolled = f"{known.terminal} ({known.merchant}, {known.site})"
         raise EnrolledElsewhere("start", f"{ours.name} ({ours.merchant}, {ours.site})", enrolled=enrolled)
-
-
-def _load_book(path: Path) -> LoadedBook | JingkaError:
-    """The offers in force, or why there are none: then the pages say so and nothing is sold."""
-    try:
-        return load_book(path)
-    except JingkaError as error:
-        logger.error("no offers: %s", error)  # noqa: TRY400 - a typed error needs no traceback
-        return error
 
 
 def _proof_keeper(key: ProgrammeKey) -> Callable[[str], str]:

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from config.errors import JingkaError, Retry, Words
 from drivers.card import Authenticity, AuthenticityReason, CardRead, DeviceCard, EntryMode
+from terminal.book_in_force import BookInForce
 from terminal.membership.desk import MembershipDesk
 from terminal.membership.standing import Member, Standing
-from terminal.offers.book import LoadedBook
 from terminal.offers.limits import Usage
 from terminal.offers.overview import OfferView, overview
 from terminal.offers.sale import Place
@@ -100,7 +100,7 @@ _NOT_ACCEPTED: Final[Mapping[Authenticity, tuple[Words, Words]]] = MappingProxyT
 class Presentation:
     """The card on the reader and what it may have; or, in `notice`, why it could not be read or is not sold to.
 
-    `approved_by` is the manager who let its number be typed.
+    `book` is the hash of the book that its offers stand in. `approved_by` is the manager who let its number be typed.
     """
 
     id: str
@@ -114,6 +114,7 @@ class Presentation:
     notice: JingkaError | None = None
     authenticity_reason: AuthenticityReason | None = None
     approved_by: str | None = None
+    book: str = ""
 
     @classmethod
     def unread(cls, reader: str, at: datetime, error: JingkaError) -> Presentation:
@@ -132,13 +133,13 @@ class Presentation:
 
 
 class Judge:
-    """What a card that was read means at this place. `book` may be the reason why there is none."""
+    """What a card that was read means at this place, by the book in force."""
 
     def __init__(
         self,
         place: Place,
         desk: MembershipDesk,
-        book: LoadedBook | JingkaError,
+        book: BookInForce,
         usage: Usage,
         accept: Collection[Authenticity] = ACCEPTED_BY_DEFAULT,
     ) -> None:
@@ -147,13 +148,6 @@ class Judge:
         self._book = book
         self._usage = usage
         self._accept = frozenset(accept)
-
-    @property
-    def book(self) -> LoadedBook:
-        """The offers in force. Raises why there are none."""
-        if isinstance(self._book, JingkaError):
-            raise self._book.with_traceback(None)
-        return self._book
 
     def judge(self, read: CardRead, at: datetime, approved_by: str | None = None) -> Presentation:
         """The card as presented at `at` (Asia/Shanghai). Whatever stands against it is its `notice`."""
@@ -175,10 +169,11 @@ class Judge:
                 return replace(blank, notice=DeviceCard("identify card", read.reader))
             if member.standing is Standing.ACTIVE and not self._accepts(read):
                 return replace(blank, notice=CardNotAccepted.of(read))
-            offers = overview(self._place, member, self.book, self._usage, at)
+            book = self._book.book
+            offers = overview(self._place, member, book, self._usage, at)
         except JingkaError as error:  # a damaged roll or ledger: the cashier is told, nothing is sold
             return replace(blank, notice=error)
-        return replace(blank, member=member, offers=offers)
+        return replace(blank, member=member, offers=offers, book=book.hash)
 
     def _accepts(self, read: CardRead) -> bool:
         """A typed number is not judged here: a manager has answered for it."""

@@ -55,6 +55,8 @@ class Status:
         try:
             book = self._counter.book
             revision, offers = book.revision, len(book.offers)
+            if self._counter.book_fault is not None:
+                faults.append(self._counter.book_fault)
         except JingkaError as error:
             faults.append(error)
         try:

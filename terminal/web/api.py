@@ -13,7 +13,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from config.errors import JingkaError, Language
-from terminal.counter import CardMeanwhile, ManualEntryOff, PresentationGone, QuoteExpired, SaleRefused
+from terminal.counter import CardMeanwhile, ManualEntryOff, PresentationGone
+from terminal.held_quotes import QuoteExpired, QuoteMoved, SaleRefused
 from terminal.ledger.errors import CardNumberTyped, EntryInvalid, RedemptionConflict, RedemptionUnknown
 from terminal.ledger.project import Redemption
 from terminal.presentation import presentation_summary
@@ -45,6 +46,7 @@ EVENT_STREAM = "text/event-stream"
 STATUSES: Mapping[type[JingkaError], int] = {
     PresentationGone: 409,
     QuoteExpired: 409,
+    QuoteMoved: 409,
     SaleRefused: 409,
     RedemptionConflict: 409,
     RedemptionUnknown: 404,
@@ -59,7 +61,9 @@ STATUSES: Mapping[type[JingkaError], int] = {
 
 
 def extra_of(error: JingkaError, language: Language) -> Mapping[str, object]:
-    """What a problem document says beside the usual: the refusals of a refused sale."""
+    """What a problem document says beside the usual: the refusals of a refused sale, the new quote of a moved one."""
+    if isinstance(error, QuoteMoved):
+        return {"quote": quote_told(error.held, language).model_dump(by_alias=True)}
     if isinstance(error, SaleRefused):
         return {"refusals": [refusal.model_dump() for refusal in refusals_told(error.refusals, language)]}
     return {}
@@ -101,7 +105,7 @@ def card_routes(parts: WebParts, gate: Gate) -> APIRouter:
 
     @router.get("/events", response_class=StreamingResponse, responses={200: {"content": {EVENT_STREAM: {}}}})
     async def events(request: Request) -> StreamingResponse:
-        """Server-sent events: `presentation`, `reader`, `headquarters`, `redemption`; `resync`: look at all anew."""
+        """Server-sent events: `presentation`, `reader`, `headquarters`, `redemption`, `book`; `resync`: look at all."""
         gate.person(request)
         parts.hub.room()
 
@@ -133,7 +137,10 @@ def sale_routes(parts: WebParts, gate: Gate) -> APIRouter:
 
     @router.post("/redemptions", status_code=201, responses={200: {"model": RedemptionTold}})
     async def authorise(wanted: RedemptionWanted, request: Request, response: Response) -> RedemptionTold:
-        """Make a quoted sale durable: 201; the same id again: 200 and the same answer; refused: 409 with `refusals`."""
+        """Make a quoted sale durable: 201; the same id again: 200 and the same answer; refused: 409 with `refusals`.
+
+        409 `quote-moved` when what is counted has moved meanwhile: `quote` is the new one, to be shown and confirmed.
+        """
         cashier = gate.person(request)
         done = await counter.authorise(wanted.id, wanted.quote, cashier.id)
         response.status_code = 200 if done.repeat else 201

@@ -22,7 +22,8 @@ from starlette.responses import HTMLResponse, Response
 from config.errors import Words
 from drivers.card import DeviceCard
 from drivers.chip_first import UseTheChip
-from terminal.counter import Counter, HeldQuote, PresentationGone, QuoteRequest, SaleRefused
+from terminal.counter import Counter, PresentationGone
+from terminal.held_quotes import HeldQuote, QuoteRequest, SaleRefused
 from terminal.ledger.errors import RedemptionUnknown
 from terminal.ledger.project import Redemption, RedemptionState
 from terminal.membership.standing import STANDING_WORDS, Standing

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from config.errors import JingkaError, Language
-from terminal.counter import HeldQuote, QuoteRequest
+from terminal.held_quotes import HeldQuote, QuoteRequest
 from terminal.ledger.project import Redemption
 from terminal.membership.standing import STANDING_WORDS
 from terminal.offers.overview import OfferView
@@ -24,11 +24,13 @@ from terminal.web.messages import (
     RefusalTold,
 )
 
+OWN_NAMES = frozenset(RefusalTold.model_fields)
+
 
 def refusal_told(refusal: Refusal, language: Language) -> RefusalTold:
-    """A refusal with its numbers beside its code; a number never hides the code or the text."""
-    numbers: dict[str, Any] = {name: value for name, value in refusal.numbers.items() if name not in {"code", "text"}}
-    return RefusalTold(code=refusal.code.value, text=refusal.text(language), **numbers)
+    """A refusal with its numbers beside its code; a number never hides the code, the text or the remedy."""
+    numbers: dict[str, Any] = {name: value for name, value in refusal.numbers.items() if name not in OWN_NAMES}
+    return RefusalTold(code=refusal.code.value, text=refusal.text(language), remedy=refusal.remedy(language), **numbers)
 
 
 def refusals_told(refusals: Iterable[Refusal], language: Language) -> list[RefusalTold]:

@@ -99,12 +99,16 @@ class Voiding(Message):
 
 
 class RefusalTold(BaseModel):
-    """One reason why not: its code, a sentence for the customer, and its numbers beside them."""
+    """One reason why not: its code, a sentence for the customer, its numbers beside them.
+
+    `remedy` is a sentence about what would make it possible; empty when nothing would, or nothing is known.
+    """
 
     model_config = ConfigDict(extra="allow")
 
     code: str
     text: str
+    remedy: str
 
 
 class OfferTold(Message):

@@ -21,14 +21,8 @@ from hypothesis.stateful import (
 )
 
 from drivers.card import CardRemoved, EntryMode
-from terminal.counter import (
-    HELD_QUOTES_MAX,
-    HeldQuote,
-    PresentationGone,
-    QuoteExpired,
-    QuoteRequest,
-    SaleRefused,
-)
+from terminal.counter import PresentationGone
+from terminal.held_quotes import HELD_QUOTES_MAX, HeldQuote, QuoteExpired, QuoteRequest, SaleRefused
 from terminal.ledger.project import Redemption, RedemptionState
 from terminal.ledger.verify import verify
 from terminal.membership.roll import RollDamaged

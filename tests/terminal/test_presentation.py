@@ -13,7 +13,8 @@ import pytest
 from config.errors import LANGUAGES, Language
 from config.settings import AuthenticitySection, CounterSection
 from drivers.card import Authenticity, AuthenticityReason, Pan
-from terminal.counter import CardMeanwhile, ManualEntryOff, QuoteRequest
+from terminal.counter import CardMeanwhile, ManualEntryOff
+from terminal.held_quotes import QuoteRequest
 from terminal.ledger.project import Redemption
 from terminal.membership.standing import Standing
 from terminal.offers.book import LoadedBook
