@@ -30,6 +30,7 @@ from drivers.virtual.card import DEMO_CARDS
 from drivers.virtual.pty import PtyPresenter
 from drivers.virtual.replay import read_again
 from drivers.virtual.vpcd import VpcdCard
+from terminal.demo import PEOPLE
 from tests.fakes.installation import Installation, eventually, free_port
 from tests.fakes.line import SWIPE_PAUSE_S
 from tests.fakes.pcscd import PcscDaemon
@@ -38,7 +39,8 @@ from tests.fakes.tap import Tap
 
 CHIPS = ("member", "model-worker", "suspended", "other-bank")
 STRIPE = "stripe-member"
-NUMBERS = tuple(DEMO_CARDS[name].digits for name in (*CHIPS, STRIPE))
+TYPED = "hardship"
+NUMBERS = tuple(DEMO_CARDS[name].digits for name in (*CHIPS, STRIPE, TYPED))
 GZIP_MAGIC = b"\x1f\x8b\x08"
 GZIP_WBITS = 31  # zlib: gzip framing only
 READS = "reads"  # where readings are recorded, beneath what is searched
@@ -181,9 +183,39 @@ def sell_and_refuse(site: Installation, slot: VpcdCard, stripes: PtyPresenter) -
         shown = site.next_presentation(before)
         assert bool(shown["notice"]) == (swipe != good)
     site.buy(shown, 1)
+    type_numbers(site)
     voided = site.manager.post(f"/api/v1/redemptions/{sold['id']}/void", json={"reason": "sold twice"})
     assert voided.status_code == 200, voided.text
     site.wait_acknowledged()
+
+
+def type_numbers(site: Installation) -> None:
+    """A typed number sold to, and the same mistyped, unapproved or in a wrong field; on the API and on the page.
+
+    Straight to the daemon, for a body on its way in holds the number by nature: no tap hears it. What is answered, here
+    searched at once, and what is written afterwards must not.
+    """
+    digits, manager = DEMO_CARDS[TYPED].digits, {"manager": PEOPLE[1][0], "pin": PEOPLE[1][3]}
+    direct = f"http://127.0.0.1:{site.terminal.port}"
+    groups = " ".join(digits[at : at + 4] for at in range(0, len(digits), 4))
+    bad: tuple[dict[str, object], ...] = (
+        {"number": digits, "manager": PEOPLE[1][0], "pin": "0000"},
+        {"number": digits, "manager": digits, "pin": digits},
+        {"number": digits, "expiry": "99/99", **manager},
+        {"number": digits * 4, **manager},
+        {"number": int(digits), **manager},
+        {digits: digits},
+    )
+    with httpx.Client(base_url=direct, trust_env=False, cookies=site.cashier.cookies) as client:
+        answers = [client.post("/api/v1/presentation/manual", json=body) for body in bad]
+        assert {answer.status_code for answer in answers} == {401, 422}
+        pieces = [{**manager, "number": groups, "pin": "0000"}, {**manager, "number": groups}]
+        answers += [client.post("/counter/manual", data=piece, headers={"hx-request": "true"}) for piece in pieces]
+        answers.append(client.post("/api/v1/presentation/manual", json={"number": groups, **manager}))
+    shown = answers[-1].json()
+    assert (shown["entry_mode"], shown["masked"]) == ("manual", f"**** {digits[-4:]}")
+    assert [found for answer in answers if (found := found_in(answer.content))] == []
+    site.buy(shown, 1)
 
 
 def read_all_pages(site: Installation) -> dict[str, bytes]:
