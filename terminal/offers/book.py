@@ -238,5 +238,8 @@ def _shifted_proof(proof: Proof, by: timedelta) -> Proof:
 
 def _shifted_merchant(merchant: Merchant, by: timedelta) -> Merchant:
     old = merchant.agreement
-    agreement = Agreement(first_day=old.first_day + by, last_day=old.last_day + by)
+    renewal = old.renewal
+    if renewal is not None and renewal.objected_on is not None:
+        renewal = renewal.model_copy(update={"objected_on": renewal.objected_on + by})
+    agreement = Agreement(first_day=old.first_day + by, last_day=old.last_day + by, renewal=renewal)
     return merchant.model_copy(update={"agreement": agreement})

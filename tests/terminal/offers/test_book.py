@@ -176,6 +176,27 @@ def test_book_that_is_on_stays_as_it_is() -> None:
     assert moved_to(BOOK.book, date(2013, 1, 16)) is not BOOK.book
 
 
+def test_moved_book_keeps_the_renewal_of_its_agreements() -> None:
+    everyday = load_book(BOOK_PATH.with_name("everyday.toml")).book
+    ditan = next(index for index, merchant in enumerate(everyday.merchants) if merchant.id == "ditan")
+    agreement = everyday.merchants[ditan].agreement
+    assert agreement.renewal is not None
+    objected = agreement.model_copy(
+        update={"renewal": agreement.renewal.model_copy(update={"objected_on": date(2012, 6, 1)})}
+    )
+    merchants = list(everyday.merchants)
+    merchants[ditan] = merchants[ditan].model_copy(update={"agreement": objected})
+    moved = moved_to(everyday.model_copy(update={"merchants": tuple(merchants)}), date(2026, 7, 1))
+    by = moved.merchants[ditan].agreement.first_day - agreement.first_day
+    assert by.days > 0
+    for before, after in zip(merchants, moved.merchants, strict=True):
+        was, now = before.agreement.renewal, after.agreement.renewal
+        assert (was is None) == (now is None)
+        if was is not None and now is not None:
+            assert now.notice_days == was.notice_days
+            assert now.objected_on == (was.objected_on and was.objected_on + by)
+
+
 def test_book_without_days_has_nothing_to_move() -> None:
     timeless = BOOK.book.model_copy(update={"offers": ()})
     assert moved_to(timeless, date(2026, 7, 1)) is timeless
