@@ -21,6 +21,7 @@ from config.errors import JingkaError, Retry, Words
 SETTINGS_BYTES_MAX = 256 * 1024  # a hand-written file; a larger one is not a settings file
 ENV_PREFIX = "JINGKA_"
 SERVICE_DATA_DIR = Path("/var/lib/jingka")
+PUBLIC_KEY = r"^[A-Za-z0-9+/]{43}=$"  # 32 bytes in base64: Ed25519, RFC 8032 section 5.1.5
 
 
 class SettingsInvalid(JingkaError):
@@ -132,6 +133,7 @@ class OffersSection(Section):
     """The offer book, headquarters' register of vouchers, and what it allotted this terminal of citywide pools."""
 
     book: Path
+    signed_by: str | None = Field(default=None, pattern=PUBLIC_KEY)  # no book without this key's signature
     vouchers: Path | None = None  # none: offers that ask for a registered voucher are refused
     slices: Mapping[str, int] = Field(default_factory=dict)  # "offer/limit" -> units this terminal may give
 

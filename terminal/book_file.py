@@ -16,8 +16,9 @@ Identity = tuple[int, int, int] | None  # device's number of the file, size, tim
 class BookFile:
     """Looks at the file's identity only, until it has changed: cheap enough for every tick."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, signed_by: str | None = None) -> None:
         self._path = path
+        self._signed_by = signed_by
         self._loaded: Identity = None
 
     @property
@@ -29,7 +30,7 @@ class BookFile:
         """The book, or why there is none. A file that is written meanwhile is another one afterwards."""
         self._loaded = self._identity()
         try:
-            book = load_book(self._path)
+            book = load_book(self._path, self._signed_by)
         except JingkaError as error:
             logger.error("the offer book is not taken: %s", error)  # noqa: TRY400 - a typed error needs no traceback
             return error

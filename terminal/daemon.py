@@ -138,7 +138,7 @@ class Daemon:
             on_change=self._queue_changed,
         )
         outcomes = Outcomes(self, self.clock.wall)
-        self._book_file = BookFile(settings.offers.book)
+        self._book_file = BookFile(settings.offers.book, settings.offers.signed_by)
         self.counter = Counter(
             place=Place(terminal.merchant, terminal.site, terminal.name),
             desk=desk,

@@ -113,3 +113,52 @@ def replay(
     from terminal.commands.replay import run
 
     run(draft, first.date(), last.date(), config, data, json=json)
+
+
+@app.command()
+def schema(
+    out: Annotated[Path | None, typer.Option("--out", help="write it here; none: to the screen")] = None,
+) -> None:
+    """The JSON Schema of books, for editors that complete and check while one is written."""
+    from terminal.offers.schema import book_schema
+
+    if out is None:
+        typer.echo(book_schema(), nl=False)
+    else:
+        out.write_text(book_schema(), encoding="utf-8")
+
+
+@app.command()
+def keygen(
+    keyfile: Annotated[Path, typer.Argument(help="where the private key goes; nothing is overwritten")],
+) -> None:
+    """Make a key to sign books with; prints the public half for the tills' settings."""
+    from terminal.commands import release
+
+    release.keygen(keyfile)
+
+
+@app.command()
+def sign(
+    file: Annotated[Path, typer.Argument(help="the book, TOML or JSON")],
+    key: Annotated[Path, typer.Option("--key", help="the private key, made by jingka book keygen")],
+    out: Annotated[Path, typer.Option("--out", help="the signed book, to be named *.json")],
+) -> None:
+    """Check a book and write it in its signed form: one file with its revision, hash and signature."""
+    from terminal.commands import release
+
+    if out.suffix != ".json":
+        raise typer.BadParameter("a signed book is JSON: name it *.json", param_hint="--out")
+    release.sign(file, key, out)
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="the signed book")],
+    key: Annotated[str | None, typer.Option("--key", help="the public key that must have signed it")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="take the key from these settings")] = None,
+) -> None:
+    """Whether a signed book is as it was signed, and by whom."""
+    from terminal.commands import release
+
+    release.verify(file, key, config)

@@ -165,7 +165,7 @@ def _roll(settings: TerminalSettings) -> str:
 def _book(settings: TerminalSettings) -> str:
     from terminal.offers.book import load_book
 
-    book = load_book(settings.offers.book)
+    book = load_book(settings.offers.book, settings.offers.signed_by)
     return f"revision {book.revision}, {len(book.offers)} offers"
 
 

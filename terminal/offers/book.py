@@ -25,6 +25,7 @@ from terminal.offers.lint import lint, mistakes
 from terminal.offers.model import Book, Offer, When
 from terminal.offers.prepared import PreparedOffer, prepare
 from terminal.offers.proofs import Proof, VoucherProof
+from terminal.offers.signature import BookUnsigned, check_spelling, is_signed, verified
 
 BOOK_BYTES_MAX = 4 * 1024 * 1024  # 1,000 offers of 4 kB, the model's own bound
 
@@ -87,12 +88,13 @@ class LoadedBook:
         return cls(book, book.revision, book_hash(book), ZoneInfo(book.tz), prepare(book))
 
 
-def load_book(path: Path) -> LoadedBook:
+def load_book(path: Path, signed_by: str | None = None) -> LoadedBook:
     """Read, check and prepare a book. The suffix `.json` means JSON, anything else TOML.
 
-    Raises `BookMissing` or `BookInvalid`.
+    A signed book must be as it was signed; with `signed_by`, a public key in base64, no other book is taken. Raises
+    `BookMissing`, `BookInvalid`, `BookUnsigned` or `BookSignatureInvalid`.
     """
-    book, findings = _checked(_read(path), _format_of(path))
+    book, findings = _checked(_read(path), _format_of(path), _Seal(str(path), signed_by))
     errors = tuple(finding for finding in findings if finding.severity == "error")
     if book is None or errors:
         raise BookInvalid(str(path), errors)
@@ -101,7 +103,7 @@ def load_book(path: Path) -> LoadedBook:
 
 def parse_book(source: str | bytes, form: Format) -> Book:
     """A book from text that a person or headquarters wrote. Raises `BookInvalid` with every finding."""
-    book, findings = _checked(source, form)
+    book, findings = _checked(source, form, _Seal(form))
     errors = tuple(finding for finding in findings if finding.severity == "error")
     if book is None or errors:
         raise BookInvalid(form, errors)
@@ -109,8 +111,11 @@ def parse_book(source: str | bytes, form: Format) -> Book:
 
 
 def check_book(path: Path) -> tuple[Finding, ...]:
-    """Everything a person would regret about this book, errors first. Raises `BookMissing` only."""
-    _, findings = _checked(_read(path), _format_of(path), look=lint)
+    """Everything a person would regret about this book, errors first.
+
+    Raises `BookMissing`, and `BookSignatureInvalid` for a signed one that was changed.
+    """
+    _, findings = _checked(_read(path), _format_of(path), _Seal(str(path)), look=lint)
     return tuple(sorted(findings, key=lambda finding: (finding.severity != "error", finding.line or 0)))
 
 
@@ -140,8 +145,19 @@ def _read(path: Path) -> bytes:
         raise BookMissing("read book", str(path), cause=error.strerror or "") from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Seal:
+    """What a signature must be: on the book called `subject`, by the key `signed_by` (None: any, or none at all)."""
+
+    subject: str
+    signed_by: str | None = None
+
+
 def _checked(
-    source: str | bytes, form: Format, look: Callable[[Book], tuple[Finding, ...]] = mistakes
+    source: str | bytes,
+    form: Format,
+    seal: _Seal,
+    look: Callable[[Book], tuple[Finding, ...]] = mistakes,
 ) -> tuple[Book | None, tuple[Finding, ...]]:
     """The book, None when it has no readable form, and what is wrong with it; `look` says what of a readable one."""
     size = len(source if isinstance(source, bytes) else source.encode(errors="surrogatepass"))
@@ -151,6 +167,11 @@ def _checked(
     try:
         text = source.decode() if isinstance(source, bytes) else source
         data = tomllib.loads(text) if form == "toml" else json.loads(text, object_pairs_hook=_unique_keys)
+        signed = data if form == "json" and is_signed(data) else None
+        if signed is not None:
+            data = verified(signed, seal.subject, seal.signed_by)
+        elif seal.signed_by is not None:
+            raise BookUnsigned("read book", seal.subject)
         plain = json.dumps(data, default=_plain)
     except (ValueError, RecursionError) as error:  # syntax, encoding, a repeated key, nesting beyond reason
         match = _SYNTAX_LINE.search(str(error))
@@ -159,6 +180,8 @@ def _checked(
     book: Book | None = None
     try:
         book = Book.model_validate_json(plain)
+        if signed is not None:
+            check_spelling(signed, book_hash(book), seal.subject)
         findings = look(book)
     except ValidationError as error:
         findings = findings_of(error, Book)
