@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,25 +13,10 @@ from terminal.cli import app
 from terminal.demo import prepare
 from terminal.ledger.ledger import Ledger
 from tests.fakes.clock import SteppedClock
+from tests.fakes.command_line import Jingka
 from tests.fakes.sales import sale
 
 PAN = "6212345678900000003"
-Jingka = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def jingka(tmp_path: Path) -> Jingka:
-    """Runs `jingka` with an empty home and without the caller's own settings."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("JINGKA_")}
-    environment |= {"HOME": str(tmp_path), "JINGKA_DATA_DIR": str(tmp_path / "data"), "COLUMNS": "120"}
-
-    def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "terminal", *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=environment, check=False)
-        assert "Traceback" not in done.stderr, done.stderr
-        return done
-
-    return run
 
 
 @pytest.fixture
