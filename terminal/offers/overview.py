@@ -20,7 +20,7 @@ from terminal.offers.conditions import (
     who_refusals,
 )
 from terminal.offers.counts import Count, Scope
-from terminal.offers.limits import Room, Usage, best_remaining, claim_on, room_of, scope_values
+from terminal.offers.limits import Room, Usage, best_remaining, common_values, refusal_of, room_of
 from terminal.offers.opening import moment_of, offer_day
 from terminal.offers.prepared import PreparedOffer
 from terminal.offers.proofs import Proof, SeenProof, VoucherProof
@@ -78,7 +78,7 @@ class OfferView:
     """One offer of this place for this card: whether a plain valid line would pass, why not, what is left, what to ask.
 
     `categories` are what a line may be of; a single one need not be asked. `remaining` counts units (uses for an offer
-    that limits only those); None is unbounded.
+    that limits only those); None is unbounded. `visits`: left of a pack that this offer takes from, None for no pack.
     """
 
     offer: str
@@ -89,28 +89,30 @@ class OfferView:
     refusals: tuple[Refusal, ...]
     remaining: int | None
     asks: tuple[Ask, ...]
+    visits: int | None = None
 
 
 def overview(place: Place, member: Member, book: LoadedBook, usage: Usage, now: datetime) -> tuple[OfferView, ...]:
     """Every offer that names this place, in the book's order."""
     moment = moment_of(now, book.zone)
+    common = common_values(member, place, None, None)
     views = []
     for prepared in book.offers.values():
         if not prepared.holds_at(place):
             continue
         offer = prepared.offer
         day = offer_day(offer.when, moment)
-        values = scope_values(offer, member, place, None, None)
+        visits = visits_left(offer, member, usage)
+        values = {**common, Scope.CAMPAIGN: offer.campaign}
         standing = [room_of(offer, limit, values, usage, day.day) for limit in offer.limits]
         rooms = [room for room in standing if room is not None]  # a voucher's own limit shows when the voucher is typed
         category = next(iter(prepared.categories.values()))
-        claims = [claim_on(offer, room, 1, category, day.day) for room in rooms]
         refusals = (
             *who_refusals(prepared, member),
             *where_refusals(prepared, place, day.day),
             *when_refusals(prepared, place, moment, day),
             *since_refusals(prepared, member, usage, day.day),
-            *(claim for claim in claims if isinstance(claim, Refusal)),
+            *(no for room in rooms if (no := refusal_of(offer, room, 1, category, day.day))),
             *(claim for claim in visit_claims(prepared, member, 1, usage, day.day) if isinstance(claim, Refusal)),
         )
         views.append(
@@ -121,8 +123,9 @@ def overview(place: Place, member: Member, book: LoadedBook, usage: Usage, now: 
                 categories=tuple(prepared.categories),
                 eligible=not refusals,
                 refusals=refusals,
-                remaining=_remaining(prepared, rooms, visits_left(offer, member, usage)),
+                remaining=_remaining(prepared, rooms, visits),
                 asks=_asks(prepared, rooms),
+                visits=visits,
             )
         )
     return tuple(views)

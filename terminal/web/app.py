@@ -18,9 +18,10 @@ from terminal.serving.problems import install_problems
 from terminal.serving.sessions import Sessions
 from terminal.serving.sign_in import Gate, sign_in_routes
 from terminal.web.api import STATUSES, card_routes, extra_of, sale_routes, session_routes
-from terminal.web.counter_page import counter_routes, form_routes, settle_routes
+from terminal.web.counter_page import counter_routes, settle_routes
 from terminal.web.day import day_routes, report_routes
 from terminal.web.demo import demo_routes
+from terminal.web.form_page import form_routes
 from terminal.web.health import health_routes
 from terminal.web.parts import StatusNow, SyncNow, WebParts
 from terminal.web.readers import reader_routes

@@ -4,9 +4,7 @@
       ▲            │Esc          │Esc          └─ not paid ─► done
       └────────────┴─────────────┘
 
-The redemption's id is minted when the form opens and stands inside it, so that a double click, a retry or a second tab
-asks for the same redemption. What is authorised is always what stood on the screen: the form is quoted once more when
-it is confirmed, and a changed amount is shown instead of sold.
+The form itself is `terminal.web.form_page`.
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
@@ -22,21 +19,17 @@ from starlette.responses import HTMLResponse, Response
 from config.errors import Words
 from drivers.card import DeviceCard
 from drivers.chip_first import UseTheChip
-from terminal.counter import Counter, PresentationGone
-from terminal.held_quotes import HeldQuote, QuoteRequest, SaleRefused
+from terminal.counter import Counter
 from terminal.ledger.errors import RedemptionUnknown
 from terminal.ledger.project import Redemption, RedemptionState
 from terminal.membership.standing import STANDING_WORDS, Standing
-from terminal.offers.overview import OfferView
-from terminal.offers.refusal import Refusal, RefusalCode
 from terminal.presentation import CardNotAccepted, Presentation
-from terminal.redemption_id import new_id
 from terminal.serving.pages import Pages
 from terminal.serving.people import Role
 from terminal.serving.problems import WebError
 from terminal.serving.sign_in import Gate
 from terminal.web.parts import WebParts
-from terminal.web.sale_form import FORM_FIELDS_MAX, Filled, draw, integer_of, plain_text, read
+from terminal.web.sale_form import FORM_FIELDS_MAX, integer_of, plain_text
 
 LAST_SALES = 8  # what fits beside the stage; the whole day is on the manager's page
 NO_CONTENT = 204  # htmx leaves the stage as it is
@@ -56,8 +49,6 @@ TONES: Mapping[Standing, str] = {
 }
 # Cards that were read well and need another way, or are not taken here: nothing is broken.
 NOBODYS_FAULT = (UseTheChip, DeviceCard, CardNotAccepted)
-# Refusals that only say what the cashier has not answered yet.
-STILL_OPEN = frozenset({RefusalCode.ATTRIBUTE_MISSING, RefusalCode.PROOF_MISSING})
 
 
 class PosReferenceInvalid(WebError):
@@ -67,17 +58,6 @@ class PosReferenceInvalid(WebError):
     status = 422
     what = Words("POS 参考号应为 12 位数字", "a POS reference has 12 digits")
     hint = Words("请照 POS 小票填写参考号，或留空", "type it from the POS slip, or leave it empty")
-
-
-@dataclass(frozen=True, slots=True)
-class Priced:
-    """What the quote panel shows: what cannot be read yet, or the quote with its reasons apart."""
-
-    unreadable: tuple[str, ...] = ()
-    held: HeldQuote | None = None
-    still_open: tuple[Refusal, ...] = ()
-    refusals: tuple[Refusal, ...] = ()
-    changed: bool = False
 
 
 def counter_routes(parts: WebParts, gate: Gate, pages: Pages) -> APIRouter:
@@ -111,6 +91,10 @@ def counter_routes(parts: WebParts, gate: Gate, pages: Pages) -> APIRouter:
         gate.watcher(request)
         return pages.response(request, "sales.html", **await _sales(parts))
 
+    async def book_news(request: Request) -> Response:
+        gate.watcher(request)
+        return pages.response(request, "book-news.html", revision=counter.book.revision, fault=counter.book_fault)
+
     async def clear(request: Request) -> Response:
         gate.person(request)
         counter.clear()
@@ -121,80 +105,8 @@ def counter_routes(parts: WebParts, gate: Gate, pages: Pages) -> APIRouter:
     router.add_api_route("/counter/next-card", next_card)
     router.add_api_route("/counter/strip", strip)
     router.add_api_route("/counter/sales", sales)
+    router.add_api_route("/counter/book-news", book_news)
     router.add_api_route("/counter/clear", clear, methods=["POST"])
-    return router
-
-
-def form_routes(parts: WebParts, gate: Gate, pages: Pages) -> APIRouter:
-    """The sale form: open, price as one types, confirm."""
-    router = APIRouter(include_in_schema=False)
-    counter = parts.counter
-
-    def form(request: Request, view: OfferView, typed: Mapping[str, str], count: int, priced: Priced) -> Response:
-        card = counter.presentation
-        assert card is not None
-        return pages.response(
-            request,
-            "form.html",
-            card=card,
-            offer=view,
-            form=draw(view, typed, count, pages.language(request)),
-            redemption=typed.get("redemption") or new_id(),
-            priced=priced,
-        )
-
-    async def price(request: Request, view: OfferView, typed: Mapping[str, str]) -> Priced:
-        filled = read(view, typed, _count(typed), pages.language(request))
-        if filled.unreadable:
-            return Priced(unreadable=filled.unreadable)
-        held = await counter.quote(_request(view, typed, filled))
-        return Priced(
-            held=held,
-            still_open=tuple(one for one in held.quote.refusals if one.code in STILL_OPEN),
-            refusals=tuple(one for one in held.quote.refusals if one.code not in STILL_OPEN),
-        )
-
-    async def open_form(request: Request, offer: str) -> Response:
-        gate.person(request)
-        return form(request, _view(counter, offer, None), {}, 1, Priced())
-
-    async def grow(request: Request) -> Response:
-        gate.person(request)
-        typed = await _typed(request)
-        view = _view(counter, typed.get("offer", ""), typed.get("presentation"))
-        return form(request, view, typed, _count(typed) + 1, Priced())
-
-    async def quote(request: Request) -> Response:
-        gate.person(request)
-        typed = await _typed(request)
-        view = _view(counter, typed.get("offer", ""), typed.get("presentation"))
-        return pages.response(request, "quote.html", priced=await price(request, view, typed))
-
-    async def confirm(request: Request) -> Response:
-        """Authorise what stands on the screen. A repeat shows the redemption as it is."""
-        cashier = gate.person(request)
-        typed = await _typed(request)
-        redemption = typed.get("redemption", "")
-        done = counter.redemption(redemption)
-        if done is None:
-            view = _view(counter, typed.get("offer", ""), typed.get("presentation"))
-            priced = await price(request, view, typed)
-            held = priced.held
-            if held is None or str(held.quote.pay_fen) != typed.get("shown", ""):
-                changed = Priced(priced.unreadable, held, priced.still_open, priced.refusals, changed="shown" in typed)
-                return form(request, view, typed, _count(typed), changed)
-            try:
-                done = await counter.authorise(redemption, held.id, cashier.id)
-            except SaleRefused:
-                done = counter.redemption(redemption)  # the first of two clicks may have just been written
-                if done is None:
-                    return form(request, view, typed, _count(typed), await price(request, view, typed))
-        return _sale_view(pages, request, counter, done)
-
-    router.add_api_route("/counter/form", open_form)
-    router.add_api_route("/counter/form", grow, methods=["POST"])
-    router.add_api_route("/counter/quote", quote, methods=["POST"])
-    router.add_api_route("/counter/confirm", confirm, methods=["POST"])
     return router
 
 
@@ -208,23 +120,23 @@ def settle_routes(parts: WebParts, gate: Gate, pages: Pages) -> APIRouter:
         found = counter.redemption(redemption)
         if found is None:
             raise RedemptionUnknown("show", redemption[:64])
-        return _sale_view(pages, request, counter, found)
+        return sale_view(pages, request, counter, found)
 
     async def complete(request: Request, redemption: str) -> Response:
         cashier = gate.person(request)
-        reference = _pos_reference((await _typed(request)).get("pos_reference", ""))
-        return _sale_view(pages, request, counter, await counter.complete(redemption, cashier.id, reference))
+        reference = _pos_reference((await typed_fields(request)).get("pos_reference", ""))
+        return sale_view(pages, request, counter, await counter.complete(redemption, cashier.id, reference))
 
     async def cancel(request: Request, redemption: str) -> Response:
         cashier = gate.person(request)
-        return _sale_view(pages, request, counter, await counter.cancel(redemption, cashier.id, NOT_PAID))
+        return sale_view(pages, request, counter, await counter.cancel(redemption, cashier.id, NOT_PAID))
 
     async def void(request: Request, redemption: str) -> Response:
         manager = gate.require(request, Role.MANAGER)
-        typed = await _typed(request)
+        typed = await typed_fields(request)
         units = integer_of(typed.get("units", ""))
         done = await counter.void(redemption, manager.id, typed.get("reason", "").strip(), units)
-        return _sale_view(pages, request, counter, done)
+        return sale_view(pages, request, counter, done)
 
     router.add_api_route("", show)
     router.add_api_route("/complete", complete, methods=["POST"])
@@ -255,11 +167,13 @@ def _active(card: Presentation) -> bool:
     return card.member is not None and card.member.standing is Standing.ACTIVE
 
 
-def _sale_view(pages: Pages, request: Request, counter: Counter, sale: Redemption) -> HTMLResponse:
-    """Authorised: take the money. Anything else: what became of it."""
+def sale_view(pages: Pages, request: Request, counter: Counter, sale: Redemption) -> HTMLResponse:
+    """Authorised: take the money. Anything else: what became of it, and what its holder has left of that offer."""
     card = counter.presentation
+    holder = card is not None and card.member is not None and card.masked == sale.masked
+    view = next((one for one in card.offers if one.offer == sale.offer), None) if card and holder else None
     template = "settle.html" if sale.state is RedemptionState.AUTHORISED else "sale.html"
-    return pages.response(request, template, sale=sale, card=card)
+    return pages.response(request, template, sale=sale, card=card, view=view)
 
 
 async def _sales(parts: WebParts) -> dict[str, object]:
@@ -270,21 +184,6 @@ async def _sales(parts: WebParts) -> dict[str, object]:
     return {"unsettled": unsettled, "last": settled[: -LAST_SALES - 1 : -1]}
 
 
-def _view(counter: Counter, offer: str, presentation: str | None) -> OfferView:
-    """The offer for the card presented; `presentation`, when given, must still be that card."""
-    card = counter.presentation
-    if card is None or (presentation is not None and card.id != presentation):
-        raise PresentationGone("open sale", offer)
-    found = next((view for view in card.offers if view.offer == offer), None)
-    if found is None:
-        raise PresentationGone("open sale", offer)
-    return found
-
-
-def _request(view: OfferView, typed: Mapping[str, str], filled: Filled) -> QuoteRequest:
-    return QuoteRequest(typed.get("presentation", ""), view.offer, filled.lines, filled.proofs)
-
-
 def _pos_reference(typed: str) -> str | None:
     """The POS's 12-digit reference as typed, full-width digits too; None when the field was left empty."""
     plain = plain_text(typed)
@@ -293,11 +192,7 @@ def _pos_reference(typed: str) -> str | None:
     return plain or None
 
 
-def _count(typed: Mapping[str, str]) -> int:
-    return integer_of(typed.get("lines", "")) or 1
-
-
-async def _typed(request: Request) -> dict[str, str]:
+async def typed_fields(request: Request) -> dict[str, str]:
     """The form's fields as text; a file among them counts as empty."""
     async with request.form(max_fields=FORM_FIELDS_MAX, max_files=0) as form:
         return {name: value if isinstance(value, str) else "" for name, value in form.items()}

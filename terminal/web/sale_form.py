@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from config.errors import Language
 from terminal.offers.overview import Ask, OfferView
@@ -16,10 +17,12 @@ from terminal.offers.sale import SaleLine
 
 # What yuan may look like: up to eight digits, at most two decimals. More digits than any price of the programme has.
 MONEY = re.compile(r"(\d{1,8})(?:\.(\d{1,2}))?")
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 INTEGER = re.compile(r"\d{1,9}")
 FORM_LINES_MAX = 12  # what a person types at a counter; longer bills come through the API (50 lines)
 FORM_FIELDS_MAX = 256  # FORM_LINES_MAX lines of an offer that asks sixteen things, and its proofs
 CONFIRMED = "yes"  # the value of a ticked box
+LINE_FIELD = re.compile(r"(\d{1,3})\.(.+)")  # `<line>.<part>.<name>`
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,11 @@ class Input:
     value: str
     options: tuple[tuple[str, str], ...]
 
+    @property
+    def fixed(self) -> bool:
+        """A list price that everyone charges, by the book: nothing to ask."""
+        return _fixed(self.ask)
+
 
 @dataclass(frozen=True, slots=True)
 class SaleForm:
@@ -43,15 +51,24 @@ class SaleForm:
     growable: bool
 
     @property
+    def inputs(self) -> tuple[Input, ...]:
+        """All inputs in their order on the page."""
+        return (*(field for line in self.lines for field in line), *self.proofs)
+
+    @property
+    def values(self) -> dict[str, str]:
+        """What stands in the form, as it would be sent."""
+        return {field.name: field.value for field in self.inputs if field.value}
+
+    @property
     def first_open(self) -> str:
         """The first required input that is still empty: where the cursor belongs. Empty when all are filled."""
-        fields = [field for line in self.lines for field in line] + list(self.proofs)
-        return next((field.name for field in fields if field.ask.required and not field.value), "")
+        return next((field.name for field in self.inputs if field.ask.required and not field.value), "")
 
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What was typed. `unreadable` are the labels of numbers that are missing or are none: no price yet."""
+    """What was typed. `unreadable` are the labels of numbers and days that cannot be read: no price yet."""
 
     lines: tuple[SaleLine, ...]
     proofs: Mapping[str, str | bool]
@@ -86,6 +103,18 @@ def read(view: OfferView, typed: Mapping[str, str], count: int, language: Langua
     return Filled(lines, proofs, tuple(dict.fromkeys(unreadable)))
 
 
+def without_line(typed: Mapping[str, str], line: int) -> dict[str, str]:
+    """What was typed, less one line; the lines after it move up."""
+    kept: dict[str, str] = {}
+    for name, value in typed.items():
+        found = LINE_FIELD.fullmatch(name)
+        if found is None:
+            kept[name] = value
+        elif (number := int(found[1])) != line:
+            kept[f"{number - (number > line)}.{found[2]}"] = value
+    return kept
+
+
 def fen_of(text: str) -> int | None:
     """Yuan as typed, full-width digits of a Chinese keyboard too: `１２．５` is 1250. None when it is no amount."""
     found = MONEY.fullmatch(plain_text(text))
@@ -99,6 +128,17 @@ def integer_of(text: str) -> int | None:
     """A whole number as typed, None when it is none."""
     plain = plain_text(text)
     return int(plain) if INTEGER.fullmatch(plain) else None
+
+
+def day_of(text: str) -> str | None:
+    """A day as typed or as a browser's calendar gives it, `YYYY-MM-DD`; None when it is none."""
+    plain = plain_text(text)
+    if not DAY.fullmatch(plain):
+        return None
+    try:
+        return date.fromisoformat(plain).isoformat()
+    except ValueError:
+        return None
 
 
 def yuan_text(fen: int) -> str:
@@ -115,16 +155,33 @@ def _line(view: OfferView, line: int, typed: Mapping[str, str], unreadable: list
         if ask.part == "proofs":
             continue
         value = typed.get(f"{line}.{ask.part}.{ask.name}", "").strip()
-        number = {"money": fen_of, "integer": integer_of}.get(ask.kind, lambda _: None)(value)
-        if ask.kind in ("money", "integer") and number is None:
+        answer = str(ask.default) if _fixed(ask) else _plain_answer(ask, value)
+        if answer is None:
             unreadable.append(ask.label.text(language))
-        elif ask.part == "attributes" and value:
-            attributes[ask.name] = str(number) if ask.kind == "money" else value
+        elif ask.part == "attributes" and answer:
+            attributes[ask.name] = answer
         elif ask.name == "category":
-            category = value  # an empty or foreign one is refused by the rules
-        elif number is not None:
-            numbers[ask.name] = number
+            category = answer  # an empty or foreign one is refused by the rules
+        elif ask.name in numbers:
+            numbers[ask.name] = int(answer)
     return SaleLine(category, numbers["quantity"], numbers["list_price"], attributes)
+
+
+def _fixed(ask: Ask) -> bool:
+    return ask.part == "line" and ask.name == "list_price" and ask.default is not None
+
+
+def _plain_answer(ask: Ask, value: str) -> str | None:
+    """What was typed as the rules read it: amounts in fen, plain digits. None when it cannot be read."""
+    if ask.kind == "money":
+        return _digits(fen_of(value))
+    if ask.kind == "integer":
+        return _digits(integer_of(value))
+    return day_of(value) if ask.kind == "date" and value else value
+
+
+def _digits(number: int | None) -> str | None:
+    return None if number is None else str(number)
 
 
 def _input(name: str, ask: Ask, typed: Mapping[str, str], language: Language) -> Input:

@@ -9,14 +9,15 @@ function typing(element) {
   return element instanceof Element && element.matches("input:not([type=radio], [type=checkbox]), select, textarea");
 }
 
-// [data-key="3"] is pressed by 3, [data-key="Escape"] by Esc; digits stay digits while a field has the focus.
+// [data-key="3"] is pressed by 3, [data-key="Escape"] by Esc; while a field has the focus digits stay digits, and only
+// Esc and the function keys are taken.
 document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.repeat || performance.now() - swappedAt < SETTLE_MS)) {
     event.preventDefault();
     return;
   }
   if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
-  if (event.key !== "Escape" && typing(event.target)) return;
+  if (!/^(Escape|F\d+)$/.test(event.key) && typing(event.target)) return;
   const chosen = document.querySelector(`[data-key="${CSS.escape(event.key)}"]:not(:disabled)`);
   if (chosen) {
     event.preventDefault();

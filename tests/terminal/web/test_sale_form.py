@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 from config.errors import Words
 from terminal.offers.overview import Ask, OfferView
 from terminal.offers.sale import SaleLine
-from terminal.web.sale_form import FORM_LINES_MAX, draw, fen_of, integer_of, read, yuan_text
+from terminal.web.sale_form import (
+    FORM_LINES_MAX,
+    Filled,
+    day_of,
+    draw,
+    fen_of,
+    integer_of,
+    read,
+    without_line,
+    yuan_text,
+)
 
 
 def view(*asks: Ask, categories: tuple[str, ...] = ("bill",)) -> OfferView:
@@ -15,7 +25,10 @@ def view(*asks: Ask, categories: tuple[str, ...] = ("bill",)) -> OfferView:
 
 
 QUANTITY = Ask("quantity", "line", "integer", Words("数量", "quantity"), minimum=1, maximum=2, default=1)
-PRICE = Ask("list_price", "line", "money", Words("单价", "price"), default=20_000)
+PRICE = Ask("list_price", "line", "money", Words("单价", "price"))
+SET_PRICE = Ask("list_price", "line", "money", Words("单价", "price"), default=20_000)
+DAY = Ask("day", "attributes", "date", Words("预约日", "day booked"))
+ROW = Ask("row", "attributes", "integer", Words("排", "row"), minimum=1, maximum=30)
 CATEGORY = Ask("category", "line", "choice", Words("项目", "item"), options=(("drugs", Words("药", "drugs")),))
 FORMAT = Ask("format", "attributes", "choice", Words("制式", "format"), options=(("2d", Words("2D", "2D")),))
 LOWEST = Ask("lowest", "attributes", "money", Words("最低价", "lowest"))
@@ -105,8 +118,47 @@ def test_a_form_has_a_line_and_not_too_many(asked: int, drawn: int) -> None:
 
 
 def test_defaults_stand_in_the_form_and_the_cursor_on_the_first_gap() -> None:
-    form = draw(view(QUANTITY, PRICE, FORMAT, PHOTO), {}, 1, "zh")
+    form = draw(view(QUANTITY, SET_PRICE, FORMAT, PHOTO), {}, 1, "zh")
     assert [field.value for field in form.lines[0]] == ["1", "200", ""]
+    assert [field.fixed for field in form.lines[0]] == [False, True, False]
     assert form.first_open == "0.attributes.format"
     typed = {"0.attributes.format": "2d", "proofs.photo": "yes"}
-    assert draw(view(QUANTITY, PRICE, FORMAT, PHOTO), typed, 1, "zh").first_open == ""
+    assert draw(view(QUANTITY, SET_PRICE, FORMAT, PHOTO), typed, 1, "zh").first_open == ""
+
+
+def test_a_price_that_everyone_charges_is_not_asked_and_cannot_be_changed() -> None:
+    form = view(QUANTITY, SET_PRICE)
+    drawn = draw(form, {}, 1, "zh")
+    assert (drawn.first_open, drawn.values) == ("", {"0.line.quantity": "1", "0.line.list_price": "200"})
+    for typed in ({}, {"0.line.list_price": "1"}):
+        filled = read(form, {**typed, "0.line.quantity": "1"}, 1, "zh")
+        assert filled == Filled((SaleLine("bill", 1, 20_000, {}),), {}, ())
+
+
+@pytest.mark.parametrize(
+    ("typed", "day"),
+    [("2013-02-28", "2013-02-28"), ("２０１３－０２－２８", "2013-02-28"), ("2013-02-30", None), ("28.2.2013", None)],
+)
+def test_a_day_is_read_as_it_is_written(typed: str, day: str | None) -> None:
+    assert day_of(typed) == day
+    filled = read(view(QUANTITY, SET_PRICE, DAY), {"0.line.quantity": "1", "0.attributes.day": typed}, 1, "en")
+    assert filled.unreadable == (() if day else ("day booked",))
+    assert [line.attributes for line in filled.lines] == [{"day": day} if day else {}]
+
+
+def test_a_day_that_is_not_given_is_left_to_the_rules() -> None:
+    filled = read(view(QUANTITY, SET_PRICE, DAY), {"0.line.quantity": "1"}, 1, "en")
+    assert (filled.unreadable, filled.lines[0].attributes) == ((), {})
+
+
+def test_a_whole_number_among_the_answers_is_made_plain() -> None:
+    filled = read(view(QUANTITY, SET_PRICE, ROW), {"0.line.quantity": "1", "0.attributes.row": " １２ "}, 1, "en")
+    assert filled.lines[0].attributes == {"row": "12"}
+
+
+@pytest.mark.parametrize(("line", "left"), [(0, ["b", "c"]), (1, ["a", "c"]), (2, ["a", "b"]), (7, ["a", "b", "c"])])
+def test_a_line_taken_out_lets_the_others_move_up(line: int, left: list[str]) -> None:
+    typed = {"offer": "o", "proofs.photo": "yes"} | {f"{n}.line.category": "abc"[n] for n in range(3)}
+    kept = without_line(typed, line)
+    assert [kept[f"{n}.line.category"] for n in range(len(left))] == left
+    assert (kept["offer"], kept["proofs.photo"], len(kept)) == ("o", "yes", 2 + len(left))
