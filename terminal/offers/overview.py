@@ -20,7 +20,7 @@ from terminal.offers.conditions import (
     who_refusals,
 )
 from terminal.offers.counts import Count, Scope
-from terminal.offers.limits import Room, Usage, best_remaining, common_values, refusal_of, room_of
+from terminal.offers.limits import Room, Usage, best_remaining, claim_on, room_of, scope_values
 from terminal.offers.opening import moment_of, offer_day
 from terminal.offers.prepared import PreparedOffer
 from terminal.offers.proofs import Proof, SeenProof, VoucherProof
@@ -95,7 +95,6 @@ class OfferView:
 def overview(place: Place, member: Member, book: LoadedBook, usage: Usage, now: datetime) -> tuple[OfferView, ...]:
     """Every offer that names this place, in the book's order."""
     moment = moment_of(now, book.zone)
-    common = common_values(member, place, None, None)
     views = []
     for prepared in book.offers.values():
         if not prepared.holds_at(place):
@@ -103,16 +102,17 @@ def overview(place: Place, member: Member, book: LoadedBook, usage: Usage, now: 
         offer = prepared.offer
         day = offer_day(offer.when, moment)
         visits = visits_left(offer, member, usage)
-        values = {**common, Scope.CAMPAIGN: offer.campaign}
+        values = scope_values(offer, member, place, None, None)
         standing = [room_of(offer, limit, values, usage, day.day) for limit in offer.limits]
         rooms = [room for room in standing if room is not None]  # a voucher's own limit shows when the voucher is typed
         category = next(iter(prepared.categories.values()))
+        claims = [claim_on(offer, room, 1, category, day.day) for room in rooms]
         refusals = (
             *who_refusals(prepared, member),
             *where_refusals(prepared, place, day.day),
             *when_refusals(prepared, place, moment, day),
             *since_refusals(prepared, member, usage, day.day),
-            *(no for room in rooms if (no := refusal_of(offer, room, 1, category, day.day))),
+            *(claim for claim in claims if isinstance(claim, Refusal)),
             *(claim for claim in visit_claims(prepared, member, 1, usage, day.day) if isinstance(claim, Refusal)),
         )
         views.append(
