@@ -119,6 +119,7 @@ def test_a_card_that_left_cannot_be_quoted(till: Till) -> None:
 @pytest.mark.parametrize(
     "wrong",
     ["", "x", str(uuid_utils.uuid4()), str(uuid_utils.uuid7()).upper(), f"{{{uuid_utils.uuid7()}}}", "0" * 5000],
+    ids=["empty", "letter", "version 4", "capitals", "braces", "far too long"],
 )
 def test_only_a_canonical_uuid7_is_an_id(till: Till, wrong: str) -> None:
     till.present("member")
