@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import urllib.parse
 from collections.abc import Callable, Iterator
-from datetime import date, datetime
+from datetime import date, datetime, time
 from pathlib import Path
 
 from config.zone import SHANGHAI
@@ -44,10 +44,11 @@ def past_sales(path: Path, issued: Callable[[str], date | None]) -> Iterator[Eve
 
 
 def _sale(entry: Entry, body: Authorisation, issued: date | None) -> PastSale:
+    day = date.fromisoformat(body.business_day)
     return PastSale(
         id=entry.redemption,
-        at=datetime.fromisoformat(entry.at).astimezone(SHANGHAI),
-        day=date.fromisoformat(body.business_day),
+        at=_moment(entry, day),
+        day=day,
         place=Place(body.merchant, body.site, entry.terminal),
         member=Member(
             body.token, body.person, Standing(body.standing), MemberClass(body.member_class), issued,
@@ -63,6 +64,12 @@ def _sale(entry: Entry, body: Authorisation, issued: date | None) -> PastSale:
         pay_fen=body.pay_fen,
         units=body.units,
     )  # fmt: skip
+
+
+def _moment(entry: Entry, day: date) -> datetime:
+    """When the sale was authorised; within its business day, which is that of its quote, even just after midnight."""
+    at = datetime.fromisoformat(entry.at).astimezone(SHANGHAI)
+    return at if at.date() == day else datetime.combine(day, time.max, SHANGHAI)
 
 
 def _voucher(body: Authorisation) -> str | None:

@@ -44,7 +44,10 @@ def explain(book: Book, offer: Offer) -> Words:
     clauses = list(_clauses(book, offer))
     zh = "；".join(clause.zh for clause in clauses)
     en = "; ".join(clause.en for clause in clauses)
-    return Words(f"“{offer.name.zh}”（{offer.id}）：{zh}。", f'"{offer.name.en}" ({offer.id}): {en}.')
+    return Words(
+        f"“{offer.name.zh}”（{offer.id}，属 {offer.campaign} 活动）：{zh}。",
+        f'"{offer.name.en}" ({offer.id}, of the campaign {offer.campaign}): {en}.',
+    )
 
 
 def agreement_words(agreement: Agreement) -> Words:

@@ -3,12 +3,16 @@
 Pure: sales come in as data, in the order in which they happened; usage is counted anew from nothing, under the draft's
 own rules. A sale is asked for the offer it was sold under when the draft still has it, else for the draft's best.
 
-What a replay cannot know it takes in the draft's favour, and says how often: an answer that was never asked is refused
-as missing; a proof that was seen then is seen now; a citywide pool counts only the sales that are replayed.
+What came back, cancelled or void, is in no sum: it cost nothing then and would not now.
+
+What a replay cannot know it takes in the draft's favour: a proof that was seen then is seen now, a voucher whose code
+was not kept is a new one, a citywide pool counts only the sales that are replayed. An answer that was never asked is
+refused as missing. A sale is replayed at the moment it was authorised, some minutes after it was quoted.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -22,7 +26,7 @@ from terminal.offers.quote import Quote, quote
 from terminal.offers.refusal import RefusalCode
 from terminal.offers.sale import Place, Sale, SaleLine
 from terminal.offers.visits import day_of, redeemed_prefix
-from terminal.offers.voucher import VoucherRecord
+from terminal.offers.voucher import VoucherRecord, check_character
 
 KEPT_NUMBER = "kept"  # stands in for a document number of which only the keyed hash was kept
 PROGRESS_EVERY = 1_000  # events: some fifty milliseconds
@@ -95,7 +99,10 @@ class Example:
 
 @dataclass(slots=True)
 class Report:
-    """What the replay found over the days asked for. `bites` counts refusals by (offer, limit)."""
+    """What the replay found over the days asked for. `bites` counts refusals by (offer, limit).
+
+    `sales` and all sums are without what was given back since; `changed` and `examples` are of every sale.
+    """
 
     sales: int = 0
     offers: dict[str, OfferSum] = field(default_factory=lambda: defaultdict(OfferSum))
@@ -121,14 +128,13 @@ def replay(
     report, usage = Report(), _Usage(draft)
     for done, event in enumerate(events, start=1):
         if isinstance(event, GivenBack):
-            report.given_back += usage.give_back(event)
+            _give_back(report, usage, event)
         elif event.day <= last:
             usage.selling = event.offer
             answer = quote(_sale(draft, event), event.member, draft, usage, event.at)
-            if answer.eligible:
-                usage.take(event, answer.claims)
+            sold = usage.take(event, answer)
             if event.day >= first:
-                _count(report, event, answer)
+                _count(report, event, answer, sold)
         if done % PROGRESS_EVERY == 0:
             progress(done)
     return report
@@ -147,34 +153,67 @@ def _brought(proof: Proof, event: PastSale) -> str | bool:
         case SeenProof():
             return True
         case VoucherProof():
-            return event.voucher or ""
+            return event.voucher or unknown_code(event.id)
         case _:
             return KEPT_NUMBER
 
 
-def _count(report: Report, event: PastSale, answer: Quote) -> None:
-    would_pay = answer.pay_fen if answer.eligible else event.list_fen
-    code = "" if answer.eligible else str(answer.refusals[0].code)
+def unknown_code(sale: str) -> str:
+    """A well-formed voucher's code of this sale alone, without a digit that could make it look like a card's number."""
+    letters = "".join(chr(ord("A") + int(digit, 16)) for digit in hashlib.sha256(sale.encode()).hexdigest()[:20])
+    return letters + check_character(letters)
+
+
+def _count(report: Report, event: PastSale, answer: Quote, sold: _Sold) -> None:
+    sold.counted = True
     report.sales += 1
     for total in (report.offers[event.offer], report.days[event.day]):
         total.sales += 1
         total.was_list_fen += event.list_fen
         total.was_pay_fen += event.pay_fen
-        total.would_pay_fen += would_pay
+        total.would_pay_fen += sold.would_pay_fen
         total.would_sell += answer.eligible
-        if code:
-            total.refused[code] += 1
+        if sold.code:
+            total.refused[sold.code] += 1
     for refusal in answer.refusals:
         if refusal.code in _LIMIT_CODES:
             report.bites[answer.offer, str(refusal.numbers.get("limit", ""))] += 1
     for claim in answer.claims:
         report.used[claim.offer, claim.limit] += claim.amount
-    if would_pay != event.pay_fen:
+    if sold.would_pay_fen != event.pay_fen or not answer.eligible:
         report.changed += 1
         if len(report.examples) < EXAMPLES_MAX:
             report.examples.append(
-                Example(event.id, event.day, event.offer, answer.offer, event.pay_fen, would_pay, code)
+                Example(event.id, event.day, event.offer, answer.offer, event.pay_fen, sold.would_pay_fen, sold.code)
             )
+
+
+def _give_back(report: Report, usage: _Usage, event: GivenBack) -> None:
+    """Give back usage and money alike, each by the share of the units that came back, as the ledger does."""
+    sold = usage.sold.get(event.id)
+    if sold is None:
+        return
+    before, sold.back = sold.back, min(sold.sale.units, sold.back + event.units)
+
+    def share(amount: int) -> int:
+        return amount * sold.back // sold.sale.units - amount * before // sold.sale.units
+
+    usage.give_back([(claim, share(claim.amount)) for claim in sold.claims])
+    if not sold.counted:
+        return
+    report.given_back += 1
+    whole = before < sold.back == sold.sale.units
+    report.sales -= whole
+    for total in (report.offers[sold.sale.offer], report.days[sold.sale.day]):
+        total.sales -= whole
+        total.was_list_fen -= share(sold.sale.list_fen)
+        total.was_pay_fen -= share(sold.sale.pay_fen)
+        total.would_pay_fen -= share(sold.would_pay_fen)
+        total.would_sell -= whole and not sold.code
+        if whole and sold.code:
+            total.refused[sold.code] -= 1
+    for claim in sold.claims:
+        report.used[claim.offer, claim.limit] -= share(claim.amount)
 
 
 _LIMIT_CODES = frozenset(
@@ -183,12 +222,15 @@ _LIMIT_CODES = frozenset(
 
 
 @dataclass(slots=True)
-class _Taken:
-    """What a replayed sale used, so that a void can give back its share."""
+class _Sold:
+    """What became of a sale, so that its share can be given back. `code`: why it was refused, empty when it was not."""
 
-    units: int
+    sale: PastSale
     claims: tuple[LimitClaim, ...]
+    would_pay_fen: int  # its list price when it was refused
+    code: str
     back: int = 0
+    counted: bool = False  # within the days asked for
 
 
 class _Usage:
@@ -199,7 +241,7 @@ class _Usage:
     def __init__(self, draft: LoadedBook) -> None:
         self.selling = ""  # the offer that the sale under way was sold under
         self._counts: Counter[str] = Counter()
-        self._taken: dict[str, _Taken] = {}
+        self.sold: dict[str, _Sold] = {}
         self._days: dict[str, set[str]] = defaultdict(set)  # by prefix: keys that end with a day
         self._grants = {(offer.id, limit.id): limit.max for offer in draft.book.offers for limit in offer.limits}
 
@@ -217,20 +259,15 @@ class _Usage:
         """A voucher that was taken then is good now; what else the register says of it is not the draft's matter."""
         return VoucherRecord(self.selling, None, None)
 
-    def take(self, event: PastSale, claims: tuple[LimitClaim, ...]) -> None:
-        for claim in claims:
+    def take(self, event: PastSale, answer: Quote) -> _Sold:
+        for claim in answer.claims:
             self._counts[claim.key] += claim.amount
             if claim.limit == "_redeemed":
                 self._days[claim.key.rpartition("=")[0] + "="].add(claim.key)
-        self._taken[event.id] = _Taken(event.units, claims)
+        would_pay, code = (answer.pay_fen, "") if answer.eligible else (event.list_fen, str(answer.refusals[0].code))
+        sold = self.sold[event.id] = _Sold(event, answer.claims, would_pay, code)
+        return sold
 
-    def give_back(self, event: GivenBack) -> bool:
-        """Give back the share of the units, as the ledger does; whether the sale had used anything."""
-        taken = self._taken.get(event.id)
-        if taken is None:
-            return False
-        before, after = taken.back, min(taken.units, taken.back + event.units)
-        for claim in taken.claims:
-            self._counts[claim.key] -= claim.amount * after // taken.units - claim.amount * before // taken.units
-        taken.back = after
-        return True
+    def give_back(self, shares: Iterable[tuple[LimitClaim, int]]) -> None:
+        for claim, amount in shares:
+            self._counts[claim.key] -= amount
