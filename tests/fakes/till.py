@@ -20,7 +20,7 @@ from drivers.outcomes import ReadHistory
 from drivers.reader import ReaderState, ReaderStatus
 from terminal.counter import Counter
 from terminal.ledger.ledger import Ledger
-from terminal.membership.desk import Identification
+from terminal.membership.desk import Identification, MembershipDesk
 from terminal.membership.standing import Member, MemberClass, Standing
 from terminal.offers.book import LoadedBook, parse_book
 from terminal.offers.model import Where
@@ -220,14 +220,17 @@ def open_till(
     book: LoadedBook | None = None,
     slices: Mapping[str, int] | None = None,
     vouchers: VoucherDesk | None = None,
+    place: Place = CINEMA,
+    now: datetime = FIRST_EVENING,
+    roll: MembershipDesk | None = None,
 ) -> Till:
-    """A till with an empty ledger; `close` its ledger afterwards."""
-    clock = SteppedClock(now=FIRST_EVENING)
-    ledger = Ledger.open(directory / "ledger.sqlite", CINEMA.terminal, clock)
+    """A till with an empty ledger; `close` its ledger afterwards. `roll`: a real desk instead of the fake one."""
+    clock = SteppedClock(now=now)
+    ledger = Ledger.open(directory / "ledger.sqlite", place.terminal, clock)
     desk, hub = FakeDesk(), Hub()
     counter = Counter(
-        place=CINEMA,
-        desk=desk,  # type: ignore[arg-type]
+        place=place,
+        desk=roll or desk,  # type: ignore[arg-type]
         book=book or winter_book(),
         ledger=ledger,
         clock=clock,
