@@ -93,15 +93,7 @@ def show(report: Report, console: Console) -> None:
     from rich.table import Table
 
     table = Table(title="重放 / replay", title_justify="left")
-    for heading in (
-        "优惠 offer",
-        "笔 sales",
-        "实收 paid",
-        "草案 would pay",
-        "原补贴 saved",
-        "草案补贴 would save",
-        "拒绝 refused",
-    ):
+    for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading.startswith("优惠") else "right")
     for offer, total in sorted(report.offers.items()):
         refused = ", ".join(f"{code} {count}" for code, count in total.refused.most_common())

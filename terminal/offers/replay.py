@@ -101,7 +101,7 @@ class Example:
 class Report:
     """What the replay found over the days asked for. `bites` counts refusals by (offer, limit).
 
-    `sales` and all sums are without what was given back since; `changed` and `examples` are of every sale.
+    `sales`, `changed` and all sums are without what was given back since; `bites` and `examples` are of every sale.
     """
 
     sales: int = 0
@@ -180,7 +180,7 @@ def _count(report: Report, event: PastSale, answer: Quote, sold: _Sold) -> None:
             report.bites[answer.offer, str(refusal.numbers.get("limit", ""))] += 1
     for claim in answer.claims:
         report.used[claim.offer, claim.limit] += claim.amount
-    if sold.would_pay_fen != event.pay_fen or not answer.eligible:
+    if sold.changed:
         report.changed += 1
         if len(report.examples) < EXAMPLES_MAX:
             report.examples.append(
@@ -204,6 +204,7 @@ def _give_back(report: Report, usage: _Usage, event: GivenBack) -> None:
     report.given_back += 1
     whole = before < sold.back == sold.sale.units
     report.sales -= whole
+    report.changed -= whole and sold.changed
     for total in (report.offers[sold.sale.offer], report.days[sold.sale.day]):
         total.sales -= whole
         total.was_list_fen -= share(sold.sale.list_fen)
@@ -231,6 +232,11 @@ class _Sold:
     code: str
     back: int = 0
     counted: bool = False  # within the days asked for
+
+    @property
+    def changed(self) -> bool:
+        """Whether it would have come out otherwise."""
+        return bool(self.code) or self.would_pay_fen != self.sale.pay_fen
 
 
 class _Usage:
