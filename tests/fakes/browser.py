@@ -154,6 +154,38 @@ class CounterDesk:
         self.page.keyboard.press(str(number))
         self.stage.locator("#sale").wait_for()
 
+    def fill(self, name: str, text: str) -> None:
+        """Type into the field of this name."""
+        self._type(f'[name="{name}"]', text)
+
+    def pick(self, name: str, value: str) -> None:
+        """Among the choices of this name, with Space and the arrow keys."""
+        choices = self.stage.locator(f'[type=radio][name="{name}"]')
+        wanted = self.stage.locator(f'[type=radio][name="{name}"][value="{value}"]')
+        for _ in range(TABS_MAX):
+            if choices.evaluate_all("all => all.includes(document.activeElement)"):
+                break
+            self.page.keyboard.press("Tab")
+        self.page.keyboard.press("Space")
+        for _ in range(choices.count()):
+            if wanted.is_checked():
+                return
+            self.page.keyboard.press("ArrowRight")
+        raise AssertionError(f"the keyboard does not reach {value} of {name}")
+
+    def key(self, key: str, shows: str) -> None:
+        """Press a key that changes the stage, and wait for what it shows."""
+        self.page.keyboard.press(key)
+        self.stage.locator(shows).wait_for()
+
+    def scan(self, text: str) -> None:
+        """A scanner types into the field that has the focus and presses Enter; the amount to take is on the stage."""
+        self.page.keyboard.type(text)
+        enter(self.page)
+        self.stage.locator(".confirm, .amount").first.wait_for()
+        if not self.amount.is_visible():
+            self.confirm()
+
     def fill_film(self, *, quantity: int, list_yuan: str, format_: str) -> None:
         """The film form: how many, the list price of one, and the format (2d, 3d)."""
         self._type("[name$=quantity]", str(quantity), back=True)
