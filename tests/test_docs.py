@@ -44,6 +44,7 @@ from tests.docs_tables import DOCS, TABLES, Table, block, cells, commands, drawn
 ROOT = DOCS.parent
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 UNITS = sorted((ROOT / "systemd").glob("*.service"))
+LIVE_KEYS = ROOT / "config/keys/unionpay.toml"
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 INLINE = re.compile(r"`([^`\n]+)`")
 TYPED = re.compile(r"(?:sudo -u jingka )?jingka (?!COMMAND)([^|]+)")  # not: a placeholder, a table of several
@@ -96,6 +97,21 @@ def test_every_code_between_terminal_and_headquarters_is_explained() -> None:
 
 def test_every_reader_frame_and_state_is_explained() -> None:
     assert {*READER_KINDS, *FRAMINGS, *ReaderState, *Authenticity, *AuthenticityReason} - code_of("readers.md") == set()
+
+
+def test_every_verdict_on_a_chip_is_explained() -> None:
+    assert {*Authenticity, *AuthenticityReason} - code_of("authenticity.md") == set()
+
+
+def test_the_key_file_shown_has_the_fields_of_the_real_one() -> None:
+    shown = [tomllib.loads(each) for each in re.findall(r"^```toml\n(.*?)^```", read("authenticity.md"), re.M | re.S)]
+    (example,) = (each["keys"][0] for each in shown if "keys" in each)
+    (real,) = (
+        each for each in tomllib.loads(LIVE_KEYS.read_text("utf-8"))["keys"] if each["index"] == example["index"]
+    )
+    assert set(example) == set(real)
+    assert (example["rid"], example["expires"]) == (real["rid"], real["expires"])
+    assert real["checksum"].startswith(example["checksum"].removesuffix("..."))
 
 
 def test_every_message_about_cards_and_readers_is_explained() -> None:
