@@ -35,7 +35,10 @@ EXAMPLES_MAX = 20  # sales shown one by one: enough to see a pattern, short enou
 
 @dataclass(frozen=True, slots=True)
 class PastSale:
-    """One authorised redemption as it was sold. Money in fen; `units` is what a void counts."""
+    """One authorised redemption as it was sold. Money in fen; `units` is what a void counts.
+
+    `comes_back` False: nothing of it was ever given back, so that it need not be remembered.
+    """
 
     id: str
     at: datetime
@@ -49,6 +52,7 @@ class PastSale:
     list_fen: int
     pay_fen: int
     units: int
+    comes_back: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +275,9 @@ class _Usage:
             if claim.limit == "_redeemed":
                 self._days[claim.key.rpartition("=")[0] + "="].add(claim.key)
         would_pay, code = (answer.pay_fen, "") if answer.eligible else (event.list_fen, str(answer.refusals[0].code))
-        sold = self.sold[event.id] = _Sold(event, answer.claims, would_pay, code)
+        sold = _Sold(event, answer.claims, would_pay, code)
+        if event.comes_back:
+            self.sold[event.id] = sold
         return sold
 
     def give_back(self, shares: Iterable[tuple[LimitClaim, int]]) -> None:

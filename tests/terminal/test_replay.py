@@ -16,11 +16,14 @@ from hypothesis import strategies as st
 from config.errors import JingkaError
 from config.zone import SHANGHAI
 from terminal.held_quotes import QuoteRequest
+from terminal.ledger.ledger import Ledger
 from terminal.ledger.project import Redemption
 from terminal.offers.replay import GivenBack, PastSale, Report, replay
 from terminal.offers.sale import SaleLine
 from terminal.redemption_id import new_id
 from terminal.replay import count_entries, past_sales
+from tests.fakes.clock import SteppedClock
+from tests.fakes.sales import sale
 from tests.fakes.till import FIRST_EVENING, Till, open_till, winter_book
 
 BOOK = winter_book()
@@ -158,6 +161,19 @@ def test_the_code_of_a_voucher_is_found_in_its_limits_key(tmp_path: Path) -> Non
     again = replace(event, id="again", member=replace(event.member, person="v1:" + "0" * 64))
     report = replay(book, [event, again], date(2012, 1, 1), date(2013, 12, 31), lambda _: None)
     assert report.offers["winter-haircut"].refused == {"voucher-used": 1}
+
+
+def test_what_a_customer_answers_never_passes_for_a_completion(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path / LEDGER, "t01", SteppedClock())
+    answers = {"kind": "completed", "zone": '"kind":"completed"'}
+    line = {"category": "c", "quantity": 1, "list_fen": 10, "pay_fen": 10, "attributes": answers, "trace": ""}
+    asked = sale(lines=(line,), proofs={"kind": "completed"}, units=1)
+    ledger.authorise(asked)
+    ledger.complete(asked.id, "c01", '"kind":"authorised"')
+    ledger.close()
+    [event] = past_sales(tmp_path / LEDGER, lambda _: None)
+    assert isinstance(event, PastSale)
+    assert (event.lines[0].attributes, event.comes_back) == (answers, False)
 
 
 def test_a_ledger_that_is_not_there_is_said(tmp_path: Path) -> None:
