@@ -53,8 +53,8 @@ class BookInvalid(JingkaError):
         "优惠册 {subject} 有 {count} 处错误：{first_zh}", "the offer book {subject} has {count} mistake(s): {first_en}"
     )
     hint = Words(
-        "请运行 jingka book check 查看全部错误并改正，然后重新启动",
-        "run jingka book check to see all of them, mend the book and start again",
+        "请运行 jingka book check 查看全部错误并改正",
+        "run jingka book check to see all of them and mend the book",
     )
 
     def __init__(self, subject: str, findings: tuple[Finding, ...]) -> None:
