@@ -68,6 +68,7 @@ def test_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.Monk
         (("merchant =", "mercant ="), "terminal.mercant", "did you mean `merchant`?"),
         (('kind = "serial"', 'kind = "serial"\nbauds = 9600'), "readers.0.bauds", "did you mean `baud`?"),
         (("[offers]", "[offer]"), "offer", "did you mean `offers`?"),
+        (("[offers]", '[offers]\nsigned_by = "key"'), "offers.signed_by", "pattern"),
         (('merchant = "cinema"', 'merchant = ""'), "terminal.merchant", "at least 1 character"),
         (('low = "621094"', 'low = "62x"'), "membership.issuers.0.low", "pattern"),
         (('kind = "serial"', 'kind = "telepathy"'), "readers.0", "pcsc"),
