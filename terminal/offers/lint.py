@@ -20,6 +20,7 @@ from terminal.offers.lint_limits import (
     idle_fees,
     idle_limits,
     odd_grants,
+    odd_steps,
     reusable_vouchers,
 )
 from terminal.offers.lint_rivals import campaign_ends, silent_rivals
@@ -208,6 +209,7 @@ _DOUBTS: tuple[Rule, ...] = (
     reusable_vouchers,
     idle_fees,
     helpless_prices,
+    odd_steps,
     idle_caps,
     written_twice,
 )

@@ -96,7 +96,7 @@ def idle_fees(_book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
 
 
 def helpless_prices(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
-    """A price that is no benefit for a category, a step that is worse than the one before, an n-th that never comes."""
+    """A price that is no benefit, for a category or for any bill."""
     price, place = offer.price, (*here, "price")
     if isinstance(price, ByCategory):
         for name, rate in price.rates.items():
@@ -109,6 +109,16 @@ def helpless_prices(book: Book, offer: Offer, here: Location) -> Iterator[Findin
                 )
             if isinstance(rate, FlatUpTo) and rate.pay_fen >= rate.covers_fen:
                 yield warning((*place, "rates", name), "不低于所含金额", "is not below what it covers")
+    bill = bill_fen_max(book, offer)
+    if isinstance(price, FlatUpTo) and bill is not None and price.pay_fen >= bill:
+        yield warning((*place, "pay_fen"), f"一笔最多 {bill}，没有优惠", f"is never a benefit: no bill exceeds {bill}")
+    if _listed_at_nothing(book, offer) and not _begins(book, offer):
+        yield warning(place, "原价为零，没有优惠", "is never a benefit: everything it is for costs nothing")
+
+
+def odd_steps(_book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
+    """A step that is no better than the one before it, and a step or an n-th unit that no bill reaches."""
+    price, place = offer.price, (*here, "price")
     if isinstance(price, Tiers):
         for index, (before, after) in enumerate(pairwise(price.steps), start=1):
             if after.pay_bp >= before.pay_bp:
@@ -128,6 +138,17 @@ def helpless_prices(book: Book, offer: Offer, here: Location) -> Iterator[Findin
             yield warning(
                 key, f"一笔最多 {most}，到不了 {beyond}", f"is never reached: a bill may hold {most}, not {beyond}"
             )
+
+
+def _listed_at_nothing(book: Book, offer: Offer) -> bool:
+    return all(book.categories[name].list_fen == 0 for name in offer.what.categories if name in book.categories)
+
+
+def _begins(book: Book, offer: Offer) -> bool:
+    """Whether a sale without a saving is worth recording: it opens visits, stamps, or begins another's window."""
+    stamped = isinstance(offer.price, NthFree) and offer.price.stamped
+    anchors = any(other.when.since and other.when.since.offer == offer.id for other in book.offers)
+    return bool(offer.opens) or stamped or anchors
 
 
 def idle_caps(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
