@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from terminal.membership.standing import Member, MemberClass, Standing
 from terminal.offers.book import LoadedBook, load_book, parse_book
+from terminal.offers.conditions import voucher_code
 from terminal.offers.counts import Scope
 from terminal.offers.quote import quote
 from terminal.offers.replay import PROGRESS_EVERY, Event, GivenBack, PastSale, Report, replay, unknown_code
@@ -19,6 +20,7 @@ from terminal.offers.sale import Place, Sale, SaleLine
 from terminal.offers.voucher import VoucherRecord, check_character, well_formed
 from tests.fakes.offers import BEIJING, BOOK, BOOK_PATH, FakeUsage
 from tests.fakes.offers import Till as Counter
+from tests.terminal.offers.reference.worlds import World, moments, sales, worlds
 
 EVERYDAY = load_book(BOOK_PATH.with_name("everyday.toml"))
 ISSUED = date(2012, 11, 1)
@@ -89,22 +91,26 @@ class Shop:
     def sell(self, template: Template, who: int, quantity: int, voucher: str, at: datetime) -> PastSale | None:
         lines = tuple(SaleLine(name, quantity, fen, answers) for name, fen, answers in template.lines)
         proofs = {name: voucher if value == "?" else value for name, value in template.proofs.items()}
-        offer = template.offer if template.offer in self.book.offers else None
-        answer = quote(Sale(template.place, offer, lines, proofs), member(who), self.book, self.usage, at)
+        return self.offer(Sale(template.place, template.offer, lines, proofs), member(who), at)
+
+    def offer(self, asked: Sale, who: Member, at: datetime) -> PastSale | None:
+        """Sell when the rules allow it, and keep of it what a ledger keeps."""
+        answer = quote(asked, who, self.book, self.usage, at)
         if not answer.eligible:
             return None
         self.usage.commit(answer.claims)
-        per_voucher = any(Scope.VOUCHER in limit.per for limit in self.book.offers[answer.offer].offer.limits)
+        prepared = self.book.offers[answer.offer]
+        per_voucher = any(Scope.VOUCHER in limit.per for limit in prepared.offer.limits)
         sale = PastSale(
             id=f"sale-{len(self.events)}",
             at=at,
             day=at.date(),
-            place=template.place,
-            member=member(who),
+            place=asked.place,
+            member=who,
             offer=answer.offer,
             lines=tuple(SaleLine(x.category, x.quantity, x.list_fen, x.attributes) for x in answer.lines),
             shown=frozenset(answer.proofs_kept),
-            voucher=voucher if "voucher" in answer.proofs_kept and per_voucher else None,
+            voucher=voucher_code(prepared, asked) if per_voucher else None,
             list_fen=answer.list_fen,
             pay_fen=answer.pay_fen,
             units=sum(line.quantity for line in answer.lines),
@@ -169,6 +175,26 @@ def test_the_book_that_sold_changes_nothing(steps: Sequence[tuple[str, int, int,
             assert total.sales == total.would_sell
             assert not any(total.refused.values())
         assert report.given_back == sum(isinstance(event, GivenBack) for event in events)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(world=worlds(), data=st.data())
+def test_any_book_that_sold_changes_nothing(world: World, data: st.DataObject) -> None:
+    shop = Shop(world.book, FakeUsage({}, world.grants, world.register))
+    now = data.draw(moments(world.epoch))
+    for _ in range(data.draw(st.integers(3, 14))):
+        match data.draw(st.sampled_from(("sell", "sell", "sell", "clock", "back"))):
+            case "sell":
+                shop.offer(data.draw(sales(world)), data.draw(st.sampled_from(world.members)), now)
+            case "clock":
+                now = data.draw(moments(world.epoch))
+            case _:
+                sold = [event for event in shop.events if isinstance(event, PastSale)]
+                if sold:
+                    shop.give_back(data.draw(st.sampled_from(sold)), data.draw(st.integers(1, 3)))
+    report = run(world.book, shop.events, date.min, date.max)
+    assert (report.changed, report.examples, report.bites) == (0, [], {})
+    assert all(total.was_pay_fen == total.would_pay_fen for total in report.offers.values())
 
 
 def test_everything_that_is_sold_replays_unchanged() -> None:
