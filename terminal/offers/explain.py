@@ -111,6 +111,9 @@ def _what(book: Book, offer: Offer) -> Iterator[Words]:
             words = joined([known[one].words if one in known else Words(one, one) for one in options])
             label = attribute.label.words
             yield Words(f"{label.zh}{zh}{words.zh}", f"{label.en}: {en} {words.en}")
+    if offer.what.asks:
+        asked = joined([book.attributes[name].label.words for name in offer.what.asks])
+        yield Words(f"每项登记{asked.zh}", f"each line with its {asked.en}")
     if offer.what.min_spend_fen is not None:
         least = yuan(offer.what.min_spend_fen)
         yield Words(f"每笔满 {least} 元", f"bills of {least} yuan or more")

@@ -96,6 +96,8 @@ def _where(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
 def _what(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
     for name in offer.what.categories:
         yield from _unknown(name, book.categories, (*here, "what", "categories"), "类别", "category")
+    for name in offer.what.asks:
+        yield from _unknown(name, book.attributes, (*here, "what", "asks"), "属性", "attribute")
     for side, sets in (("any", offer.what.any), ("none", offer.what.none)):
         for name, answers in sets.items():
             place: Location = (*here, "what", side, name)

@@ -51,11 +51,15 @@ AnswerSets = Mapping[Id, Annotated[tuple[Text, ...], Field(min_length=1, max_len
 
 
 class What(Part):
-    """Categories, and answers a line must have (`any`) or must not have (`none`); without an answer it is refused."""
+    """Categories, and answers a line must have (`any`) or must not have (`none`); without an answer it is refused.
+
+    `asks` names further questions: their answers decide nothing, and are kept with the sale.
+    """
 
     categories: Annotated[tuple[Id, ...], Field(min_length=1, max_length=PARTS_MAX)]
     any: AnswerSets = Field(default_factory=dict)
     none: AnswerSets = Field(default_factory=dict)
+    asks: Annotated[tuple[Id, ...], Field(max_length=PARTS_MAX)] = ()
     min_spend_fen: Fen | None = None  # of the whole bill, at list price
 
 

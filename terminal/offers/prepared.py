@@ -76,12 +76,13 @@ def _prepare(
 
 
 def attributes_read(offer: Offer) -> tuple[str, ...]:
-    """The attributes that the offer's conditions, price and limits read; a line must answer each."""
+    """The attributes that the offer reads (conditions, price, limits) or asks besides; a line must answer each."""
     names = [*offer.what.any, *offer.what.none]
     if isinstance(offer.price, LowestListed):
         names.append(offer.price.attribute)
     if any(Scope.SHOWING in limit.per for limit in offer.limits):
         names.append(SHOWING_ATTRIBUTE)
+    names += offer.what.asks
     return tuple(dict.fromkeys(names))
 
 

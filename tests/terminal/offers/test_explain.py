@@ -121,6 +121,7 @@ SAID: dict[str, tuple[dict[str, Any] | None, dict[str, Any] | Change]] = {
     "what.categories": (None, {"what": {"categories": ["film", "snack"]}}),
     "what.any": (None, {"what": {"categories": ["film"], "any": {"format": ["2d"]}}}),
     "what.none": (None, {"what": {"categories": ["film"], "none": {"format": ["3d"]}}}),
+    "what.asks": (None, {"what": {"categories": ["film"], "asks": ["format"]}}),
     "what.min_spend_fen": (None, {"what": {"categories": ["film"], "min_spend_fen": 5000}}),
     "when.first_day": (None, {"when": {"first_day": "2013-01-01"}}),
     "when.last_day": (None, {"when": {"last_day": "2013-01-01"}}),

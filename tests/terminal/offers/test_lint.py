@@ -46,6 +46,7 @@ def offer(index: int, **changes: Any) -> Change:
             "merchants[0].agreement.last_day",
             None,
         ),
+        (offer(FILM, what={"categories": ["film-ticket"], "asks": ["formad"]}), "offers[0].what.asks", "format"),
         (offer(FILM, where={"merchants": ["dongsy"]}), "offers[0].where.merchants", "dongsi"),
         (offer(FILM, where={"sites": ["parks/tiantang"]}), "offers[0].where.sites", "parks/tiantan"),
         (offer(FILM, what={"categories": ["film-tickets"]}), "offers[0].what.categories", "film-ticket"),

@@ -26,7 +26,7 @@ def offer(price: dict[str, Any]) -> dict[str, Any]:
         "campaign": "winter",
         "who": {"classes": ["ordinary"], "genuine_chip": True},
         "where": {"merchants": ["m"], "sites": ["m/s"]},
-        "what": {"categories": ["c"], "any": {"a": ["x"]}, "none": {"a": ["y"]}, "min_spend_fen": 5000},
+        "what": {"categories": ["c"], "any": {"a": ["x"]}, "none": {"a": ["y"]}, "asks": ["n"], "min_spend_fen": 5000},
         "when": {
             "first_day": "2012-12-25",
             "last_day": "2013-02-20",
@@ -203,6 +203,7 @@ BAD: dict[tuple[Location, str], list[tuple[Any, str]]] = {
         (["a"], "must be a table"),
         ({"A A": ["x"]}, "not written right"),
     ],
+    ((*OF, "what"), "asks"): [("a", "must be a list"), (["A A"], "not written right"), too_many("a", PARTS_MAX)],
     (OF, "when"): [("always", "must be a table"), ([], "must be a table")],
     ((*OF, "when"), "first_day"): BAD_DAY,
     ((*OF, "when"), "last_day"): BAD_DAY,

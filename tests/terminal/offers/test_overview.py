@@ -7,6 +7,7 @@ import json
 import pytest
 
 from terminal.membership.standing import Standing
+from terminal.offers.book import LoadedBook, canonical_json, parse_book
 from terminal.offers.overview import OfferView, overview
 from terminal.offers.quote import quote
 from terminal.offers.sale import Place, Sale, SaleLine
@@ -46,6 +47,23 @@ def test_film_form_follows_from_the_book() -> None:
     assert film_format["options"] == [
         {"value": "2d", "label": {"zh": "2D", "en": "2D"}},
         {"value": "3d", "label": {"zh": "3D", "en": "3D"}},
+    ]
+
+
+def test_film_form_asks_what_the_book_asks_besides() -> None:
+    plain = json.loads(canonical_json(BOOK.book))
+    plain["attributes"] |= {
+        "row": {"kind": "number", "label": {"zh": "排", "en": "row"}, "min": 1, "max": 30},
+        "day": {"kind": "date", "label": {"zh": "日期", "en": "day"}},
+    }
+    plain["offers"][0]["what"]["asks"] = ["row", "format", "day"]
+    book = LoadedBook.of(parse_book(json.dumps(plain), "json"))
+    (film,) = overview(CINEMA, member(), book, FakeUsage(), beijing("2013-01-01 12:00"))
+    asks = [ask.as_dict() for ask in film.asks if ask.part == "attributes"]
+    assert [(ask["name"], ask["kind"], ask.get("min"), ask.get("max")) for ask in asks] == [
+        ("format", "choice", None, None),
+        ("row", "integer", 1, 30),
+        ("day", "date", None, None),
     ]
 
 

@@ -41,6 +41,24 @@ name = { zh = "绑卡", en = "binding" }
 unit = { zh = "次", en = "time(s)" }
 list_fen = 0
 
+[attributes.day]
+kind = "date"
+label = { zh = "预约日", en = "day booked" }
+
+[attributes.row]
+kind = "number"
+min = 1
+max = 30
+label = { zh = "排", en = "row" }
+
+[[offers]]
+id = "booked"
+name = { zh = "预约场次", en = "Booked" }
+campaign = "c"
+where = { merchants = ["gongren-julebu"] }
+what = { categories = ["swim"], asks = ["day", "row"] }
+price = { kind = "free" }
+
 [[offers]]
 id = "stamps"
 name = { zh = "第三场免费", en = "Every third is free" }
@@ -150,6 +168,26 @@ async def test_a_set_price_is_shown_and_not_asked(cashier: httpx.AsyncClient, ti
     assert "¥50.00" in html
     cheaper = {**typed, "0.line.quantity": "1", "0.line.list_price": "1"}
     assert "¥50.00" in await posted(cashier, "quote", cheaper)
+
+
+async def test_days_and_whole_numbers_are_asked_within_their_bounds_and_kept(
+    cashier: httpx.AsyncClient, till: Till
+) -> None:
+    html, typed = await opened_form(cashier, till, "booked")
+    assert re.search(r'type="date" name="0.attributes.day" value=""', html)
+    assert re.search(r'type="number" name="0.attributes.row" value="" min="1" max="30"', html)
+    assert cursor(html) == "0.attributes.day"
+    typed |= {"0.line.quantity": "1", "0.attributes.day": "2013-02-30", "0.attributes.row": ""}
+    assert "请填写：预约日、排" in await posted(cashier, "quote", typed)
+    typed |= {"0.attributes.day": "", "0.attributes.row": "31"}
+    refused = await posted(cashier, "quote", typed)
+    assert "请填写预约日" in refused
+    assert "应为 1 至 30 之间的整数" in refused
+    typed |= {"0.attributes.day": "2013-02-10", "0.attributes.row": "３"}
+    assert "¥0.00" in await posted(cashier, "quote", typed)
+    await posted(cashier, "confirm", {**typed, "shown": "0"})
+    (sold,) = till.ledger.unsettled()
+    assert sold.lines[0]["attributes"] == {"day": "2013-02-10", "row": "3"}
 
 
 @at_the_hospital
