@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from config.errors import Words
 from terminal.offers.catalogue import Agreement, ChoiceAttribute
 from terminal.offers.conditions import CLASS_WORDS, DAY_KIND_WORDS, hours_words
-from terminal.offers.counts import Limit, Offline
+from terminal.offers.counts import Limit, Offline, Scope, Window
 from terminal.offers.limits import COUNT_WORDS, SCOPE_WORDS, WINDOW_WORDS
 from terminal.offers.model import Book, Offer, Since
 from terminal.offers.prices import (
@@ -36,6 +36,21 @@ OFFLINE_WORDS: dict[Offline, Words] = {
         "断网时照常办理，超出的由总部核查", "goes on while the line is down; headquarters looks into any excess"
     ),
     Offline.REFUSE: Words("须联网由总部逐笔放行", "only with headquarters' word for each"),
+}
+
+# A limit in force says "this shop" and "today"; a paragraph about all shops and days says "each".
+EACH_SCOPE_WORDS: dict[Scope, Words] = {
+    **SCOPE_WORDS,
+    Scope.SITE: Words("每店", "per shop"),
+    Scope.MERCHANT: Words("每商户", "per merchant"),
+    Scope.TERMINAL: Words("每台终端", "per terminal"),
+}
+EACH_WINDOW_WORDS: dict[Window, Words] = {
+    **WINDOW_WORDS,
+    Window.DAY: Words("每天", " each day:"),
+    Window.WEEK: Words("每周", " each week:"),
+    Window.MONTH: Words("每月", " each month:"),
+    Window.YEAR: Words("每年", " each year:"),
 }
 
 
@@ -234,8 +249,8 @@ def _limits(book: Book, offer: Offer) -> Iterator[Words]:
 
 
 def _limit(book: Book, offer: Offer, limit: Limit) -> Words:
-    scope = joined([SCOPE_WORDS[one] for one in limit.per])
-    window = WINDOW_WORDS[limit.window]
+    scope = joined([EACH_SCOPE_WORDS[one] for one in limit.per])
+    window = EACH_WINDOW_WORDS[limit.window]
     unit = COUNT_WORDS.get(limit.count) or book.categories[offer.what.categories[0]].unit.words
     most = yuan(limit.max) if limit.count == "fen" else str(limit.max)
     policy = OFFLINE_WORDS[limit.offline]

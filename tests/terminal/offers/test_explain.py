@@ -271,6 +271,12 @@ def test_the_winter_film_as_a_clerk_reads_it() -> None:
         assert part in words.en, words.en
 
 
+def test_a_limit_speaks_of_every_day_and_shop_not_of_today_and_here() -> None:
+    zh, en = said(limit(per=["site"], window="day"))
+    assert "每店每天最多 2 次" in zh
+    assert "per shop each day: at most 2 time(s)" in en
+
+
 @pytest.mark.parametrize(
     ("renewal", "zh", "en"),
     [
