@@ -104,12 +104,14 @@ class _Forms:
             filled = {**typed, **drawn.values, "presentation": card.id}
             priced = await self.price(request, view, filled, len(drawn.lines))
         book = priced.held.book if priced.held else counter.book_of(typed.get("book", ""))
+        possible = priced.held is not None and priced.held.quote.eligible
         return self._pages.response(
             request,
             "form.html",
             card=card,
             offer=view,
             form=drawn,
+            cursor=drawn.first_open or ("" if possible else drawn.to_correct),
             redemption=typed.get("redemption") or new_id(),
             book=book.hash,
             priced=priced,

@@ -65,6 +65,13 @@ class SaleForm:
         """The first required input that is still empty: where the cursor belongs. Empty when all are filled."""
         return next((field.name for field in self.inputs if field.ask.required and not field.value), "")
 
+    @property
+    def to_correct(self) -> str:
+        """Where the cursor belongs when all is filled and still refused: a code to scan anew, else the first input."""
+        asked = [field for field in self.inputs if not field.fixed]
+        scanned = [field for field in asked if field.ask.scanned]
+        return next((field.name for field in scanned + asked), "")
+
 
 @dataclass(frozen=True, slots=True)
 class Filled:

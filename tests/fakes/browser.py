@@ -37,6 +37,11 @@ TABS_MAX = 40  # no page has more places for the focus than this
 SPEAK_OF_POLICY = "addEventListener('securitypolicyviolation', (e) => console.error(`CSP ${e.violatedDirective}`))"
 ENTER_IS_TAKEN = "performance.now() - swappedAt >= SETTLE_MS"  # app.js: Enter rests after the stage was swapped
 ENTER_POLL_MS = 20
+# The name of the field that has the focus with its whole text selected.
+ALL_SELECTED = """(() => {
+  const field = document.activeElement;
+  return field.selectionStart === 0 && field.selectionEnd === field.value.length && field.value ? field.name : null;
+})()"""
 
 
 @contextlib.contextmanager
@@ -179,12 +184,20 @@ class CounterDesk:
         self.stage.locator(shows).wait_for()
 
     def scan(self, text: str) -> None:
-        """A scanner types into the field that has the focus and presses Enter; the amount to take is on the stage."""
+        """A scanner types into the field that has the focus, and its Enter; then confirm what is shown."""
         self.page.keyboard.type(text)
         enter(self.page)
         self.stage.locator(".confirm, .amount").first.wait_for()
         if not self.amount.is_visible():
             self.confirm()
+
+    def wait_to_type_over(self, name: str) -> None:
+        """Until the field of this name has the focus with all of it selected."""
+        for _ in range(WAIT_MS // ENTER_POLL_MS):
+            if self.page.evaluate(ALL_SELECTED) == name:
+                return
+            self.page.wait_for_timeout(ENTER_POLL_MS)
+        raise AssertionError(f"{name} does not wait for another answer")
 
     def fill_film(self, *, quantity: int, list_yuan: str, format_: str) -> None:
         """The film form: how many, the list price of one, and the format (2d, 3d)."""

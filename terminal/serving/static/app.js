@@ -42,6 +42,13 @@ document.addEventListener("input", (event) => {
   field.value = field.value.normalize("NFKC").replace(/[\s-]/g, "").replace(/(.{4})(?=.)/g, "$1 ");
 });
 
+// A scanner ends with Enter: the next scan types over this one.
+for (const when of ["focusin", "keydown"]) {
+  document.addEventListener(when, (event) => {
+    if ((when === "focusin" || event.key === "Enter") && event.target.matches(".scanned")) event.target.select();
+  });
+}
+
 // What may be sent once and not stay on the page is gone as soon as it is on its way.
 document.addEventListener("htmx:beforeSend", (event) => {
   event.detail.elt.querySelectorAll("[data-once]").forEach((field) => { field.value = ""; });

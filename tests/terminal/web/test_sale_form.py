@@ -33,7 +33,7 @@ CATEGORY = Ask("category", "line", "choice", Words("项目", "item"), options=((
 FORMAT = Ask("format", "attributes", "choice", Words("制式", "format"), options=(("2d", Words("2D", "2D")),))
 LOWEST = Ask("lowest", "attributes", "money", Words("最低价", "lowest"))
 PHOTO = Ask("photo", "proofs", "confirm", Words("照片", "photo"))
-CODE = Ask("voucher", "proofs", "text", Words("券号", "voucher"))
+CODE = Ask("voucher", "proofs", "text", Words("券号", "voucher"), scanned=True)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,13 @@ def test_defaults_stand_in_the_form_and_the_cursor_on_the_first_gap() -> None:
     assert form.first_open == "0.attributes.format"
     typed = {"0.attributes.format": "2d", "proofs.photo": "yes"}
     assert draw(view(QUANTITY, SET_PRICE, FORMAT, PHOTO), typed, 1, "zh").first_open == ""
+
+
+def test_the_cursor_returns_to_what_may_be_wrong() -> None:
+    typed = {"0.line.quantity": "1", "0.attributes.format": "2d", "proofs.photo": "yes", "proofs.voucher": "A7"}
+    assert draw(view(SET_PRICE, QUANTITY, FORMAT, PHOTO, CODE), typed, 1, "zh").to_correct == "proofs.voucher"
+    assert draw(view(SET_PRICE, QUANTITY, FORMAT, PHOTO), typed, 1, "zh").to_correct == "0.line.quantity"
+    assert draw(view(SET_PRICE), {}, 1, "zh").to_correct == ""
 
 
 def test_a_price_that_everyone_charges_is_not_asked_and_cannot_be_changed() -> None:
