@@ -266,8 +266,7 @@ def _voucher_refusals(
     if code is None:
         yield Refusal(RefusalCode.VOUCHER_UNKNOWN, numbers, words)
     elif proof.registered and not usage.vouchers_known:
-        numbers |= {"offer": prepared.offer.id}
-        yield Refusal(RefusalCode.NEEDS_HQ, numbers, {"name": prepared.offer.name.words})
+        yield Refusal(RefusalCode.NEEDS_HQ, numbers | {"offer": prepared.offer.id}, {"name": prepared.offer.name.words})
     elif proof.registered:
         record = usage.voucher(code)
         if record is None or record.revoked:
