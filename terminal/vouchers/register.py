@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import struct
 from bisect import bisect_left
 from dataclasses import asdict, dataclass
@@ -40,6 +41,7 @@ NO_HOLDER = bytes(32)
 DAY_EPOCH = date(2000, 1, 1)
 NO_LAST_DAY = 0xFFFF
 
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 _CODE_DOMAIN = b"voucher:"  # so that no code's hash equals a card's or a person's token
 _SEAL_DOMAIN = b"voucher-register:"
 
@@ -103,11 +105,14 @@ class RegisterHeader:
 
     @classmethod
     def from_bytes(cls, text: bytes) -> RegisterHeader:
-        """Parse the JSON text; raises ValueError, KeyError or TypeError when it is none."""
+        """Parse the JSON text; raises ValueError, KeyError, TypeError, OverflowError or RecursionError on any other."""
         fields = json.loads(text)
+        fingerprint = str(fields["key_fingerprint"])
+        if not _FINGERPRINT.fullmatch(fingerprint):  # it is shown, and nothing of a forged file may be
+            raise ValueError("fingerprint")
         return cls(
             key_version=int(fields["key_version"]),
-            key_fingerprint=str(fields["key_fingerprint"]),
+            key_fingerprint=fingerprint,
             count=int(fields["count"]),
             built=datetime.fromisoformat(fields["built"]),
             offers=tuple(map(str, fields["offers"])),
@@ -191,7 +196,7 @@ def _proved(content: bytes, key: ProgrammeKey, subject: str) -> tuple[RegisterHe
     records_at = PREAMBLE.size + PREAMBLE.unpack_from(content)[1]
     try:
         header = RegisterHeader.from_bytes(content[PREAMBLE.size : records_at])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):  # it is proved by its seal only below
         raise damaged("header") from None
     if records_at + header.count * RECORD.size + TRAILER_BYTES != len(content):
         raise damaged("length")

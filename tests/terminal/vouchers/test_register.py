@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import secrets
 import time
@@ -20,6 +21,7 @@ from terminal.vouchers.register import (
     CODE_HASH_BYTES,
     FILE_BYTES_MAX,
     MAGIC,
+    PREAMBLE,
     RECORD,
     TRAILER_BYTES,
     VOUCHERS_MAX,
@@ -32,6 +34,7 @@ from terminal.vouchers.register import (
 )
 from tests.fakes.vouchers import BUILT, KEY, code_of, put_register
 
+SOUND_HEADER = RegisterHeader(1, KEY.fingerprint, 0, BUILT, (), ()).to_bytes()
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 HOLDER = person_token("P-0001", KEY)
 VOUCHERS = {
@@ -147,6 +150,33 @@ def test_a_register_that_somebody_without_the_key_made_is_refused(sound: Path, m
     with pytest.raises(VouchersDamaged) as caught:
         Register.open(sound, KEY)
     assert caught.value.details["reason"] == "seal"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b"{}",
+        b"[" * 200_000,
+        b'{"a":' * 200_000,
+        b"\xff\xfe",
+        SOUND_HEADER.replace(b'"count":0', b'"count":1e999'),
+        SOUND_HEADER.replace(b'"count":0', b'"count":-1'),
+        SOUND_HEADER.replace(b'"count":0', b'"count":1'),
+        SOUND_HEADER.replace(b"2013-02-01T", b"yesterday"),
+        SOUND_HEADER.replace(KEY.fingerprint.encode(), b"6210947000000021"),
+        SOUND_HEADER.replace(KEY.fingerprint.encode(), b"62109470000000210000"),
+    ],
+)
+def test_a_forged_header_with_its_right_checksum_is_a_short_typed_error(tmp_path: Path, header: bytes) -> None:
+    content = PREAMBLE.pack(MAGIC, len(header)) + header
+    (tmp_path / "vouchers.bin").write_bytes(content + hashlib.sha256(content).digest() + bytes(32))
+    with pytest.raises(VouchersError) as caught:
+        Register.open(tmp_path / "vouchers.bin", KEY)
+    assert isinstance(caught.value, VouchersDamaged | VouchersKeyMismatch)
+    assert len(str(caught.value)) < 500
 
 
 def test_a_missing_and_an_unreadable_register_are_typed_errors(tmp_path: Path) -> None:
