@@ -119,7 +119,7 @@ class Daemon:
         key = load_programme_key(settings.membership.programme_key)
         people = People.load(settings.data_dir / PEOPLE_FILE)
         _check_enrolment(settings)
-        desk = MembershipDesk(
+        self._desk = desk = MembershipDesk(
             [IssuerRange(each.name, each.low, each.high) for each in settings.membership.issuers],
             key,
             settings.membership.roll,
@@ -246,6 +246,7 @@ class Daemon:
             await asyncio.to_thread(self.agent.stop, SHUTDOWN_S)
             self._loop = None
             self._pid_file.unlink(missing_ok=True)
+            self._desk.close()
             self.ledger.close()
 
     async def _tick(self) -> None:

@@ -23,13 +23,10 @@ from terminal.offers.prepared import PreparedOffer
 from terminal.offers.pricing import amount_fen
 from terminal.offers.proofs import NumberProof, Proof, SeenProof, VoucherProof
 from terminal.offers.refusal import Refusal, RefusalCode, joined
-from terminal.offers.sale import Place, Sale, SaleLine
+from terminal.offers.sale import ANSWER_CHARS_MAX, QUANTITY_MAX, SALE_LINES_MAX, Place, Sale, SaleLine
 from terminal.offers.values import AMOUNT_FEN_MAX
 from terminal.offers.voucher import spelt, well_formed
 
-SALE_LINES_MAX = 50  # of one bill; the longest a counter types by hand
-QUANTITY_MAX = 999  # of one line
-ANSWER_CHARS_MAX = 64  # of a typed answer or document number
 _VOUCHER_CODE = re.compile(r"[A-Z0-9]([A-Z0-9-]{2,22})[A-Z0-9]")
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")

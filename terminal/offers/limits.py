@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Protocol
+from functools import lru_cache
+from typing import Final, Protocol
 
 from config.errors import Words
 from terminal.membership.standing import Member
@@ -18,6 +20,8 @@ from terminal.offers.sale import Place
 from terminal.offers.voucher import VoucherRecord
 
 GRANTED_ONLY = frozenset({Offline.LEASE, Offline.REFUSE})  # what a terminal may use only out of a grant
+WINDOWS_KEPT: Final = 64  # window starts remembered: the windows of today and yesterday are a dozen
+_SAFE = re.compile(r"[A-Za-z0-9_.~:/-]*")  # what percent-encoding leaves as it is (RFC 3986 unreserved, and ours)
 
 SCOPE_WORDS: Mapping[Scope, Words] = {
     Scope.CARD: Words("每卡", "per card"),
@@ -94,13 +98,19 @@ class Room:
     @property
     def remaining(self) -> int:
         """What is left, never below nothing."""
-        return max(0, (self.cap or 0) - self.used)
+        left = (self.cap or 0) - self.used
+        return left if left > 0 else 0  # asked for often: a call of max() would cost more than all of this
 
 
 def scope_values(
     offer: Offer, member: Member, place: Place, voucher: str | None, showing: str | None
 ) -> dict[Scope, str]:
-    """What each scope means in this sale; a scope that is not known yet, or empty, is left out.
+    """What each scope means in this sale, as it stands in a key; one that is not known yet, or empty, is left out."""
+    return {**common_values(member, place, voucher, showing), Scope.CAMPAIGN: campaign_value(offer)}
+
+
+def common_values(member: Member, place: Place, voucher: str | None, showing: str | None) -> dict[Scope, str]:
+    """What the scopes mean that are the same for every offer.
 
     A card's counter hangs on its person: a member has one card, and a replaced one carries its usage along (DOMAIN).
     """
@@ -112,10 +122,14 @@ def scope_values(
         Scope.SITE: f"{place.merchant}/{place.site}",
         Scope.MERCHANT: place.merchant,
         Scope.TERMINAL: place.terminal,
-        Scope.CAMPAIGN: offer.campaign,
         Scope.SALE: "this",
     }
-    return {scope: value for scope, value in values.items() if value}
+    return {scope: f"{scope}={encoded(value)}" for scope, value in values.items() if value}
+
+
+def campaign_value(offer: Offer) -> str:
+    """The one scope that differs from offer to offer; an id needs no encoding."""
+    return f"{Scope.CAMPAIGN}={offer.campaign}"
 
 
 def usage_key(offer: Offer, limit: Limit, values: Mapping[Scope, str], day: date) -> str:
@@ -123,17 +137,25 @@ def usage_key(offer: Offer, limit: Limit, values: Mapping[Scope, str], day: date
 
     Values are percent-encoded, so that nothing a cashier types can pass for another counter.
     """
-    scopes = (f"{scope}={encoded(values[scope])}" for scope in sorted(limit.per))
-    return "|".join((offer.id, limit.id, *scopes, f"{limit.window}={window_start(offer, limit.window, day)}"))
+    per, window = limit.per, limit.window
+    scopes = values[per[0]] if len(per) == 1 else "|".join([values[scope] for scope in sorted(per)])
+    return f"{offer.id}|{limit.id}|{scopes}|{window}={window_start(offer, window, day)}"
 
 
 def encoded(value: str) -> str:
     """A scope's value as it stands in a key."""
+    if _SAFE.fullmatch(value):  # every token and every id
+        return value
     return urllib.parse.quote(value, safe=":/", errors="surrogatepass")  # half a character must not raise either
 
 
 def window_start(offer: Offer, window: Window, day: date) -> str:
     """Where the window that holds `day` begins: a day, or the campaign's name, which outlives a change of its dates."""
+    return offer.campaign if window is Window.CAMPAIGN else _dated_start(window, day)
+
+
+@lru_cache(maxsize=WINDOWS_KEPT)
+def _dated_start(window: Window, day: date) -> str:
     match window:
         case Window.DAY | Window.SALE:
             return day.isoformat()
@@ -143,9 +165,7 @@ def window_start(offer: Offer, window: Window, day: date) -> str:
             return day.replace(day=1).isoformat()
         case Window.YEAR:
             return day.replace(month=1, day=1).isoformat()
-        case Window.CAMPAIGN:
-            return offer.campaign
-        case Window.EVER:
+        case _:
             return "all"
 
 
@@ -169,8 +189,9 @@ def next_window(window: Window, day: date) -> date | None:
 
 def room_of(offer: Offer, limit: Limit, values: Mapping[Scope, str], usage: Usage, day: date) -> Room | None:
     """How the limit stands; None when one of its scopes is not known."""
-    if any(scope not in values for scope in limit.per):
-        return None
+    for scope in limit.per:
+        if scope not in values:
+            return None
     if limit.momentary:
         return Room(limit, None, 0, limit.max)
     key = usage_key(offer, limit, values, day)
@@ -183,16 +204,19 @@ def room_of(offer: Offer, limit: Limit, values: Mapping[Scope, str], usage: Usag
 
 def claim_on(offer: Offer, room: Room, asked: int, category: Category, day: date) -> LimitClaim | Refusal | None:
     """What the sale uses of this limit, or why it may not; None when there is nothing to remember."""
-    limit = room.limit
+    refusal = refusal_of(offer, room, asked, category, day)
+    if refusal or room.key is None or asked == 0:
+        return refusal
+    assert room.cap is not None
+    return LimitClaim(room.key, asked, room.cap, offer.id, room.limit.id, str(room.limit.offline))
+
+
+def refusal_of(offer: Offer, room: Room, asked: int, category: Category, day: date) -> Refusal | None:
+    """Why the sale may not use so much of this limit; None when it may."""
     if room.cap is None:
-        return Refusal(
-            RefusalCode.NEEDS_HQ, {"offer": offer.id, "limit": limit.id, "asked": asked}, {"name": offer.name.words}
-        )
-    if asked > room.remaining:
-        return _reached(offer, room, asked, category, day)
-    if room.key is None or asked == 0:
-        return None
-    return LimitClaim(room.key, asked, room.cap, offer.id, limit.id, str(limit.offline))
+        numbers: dict[str, int | str] = {"offer": offer.id, "limit": room.limit.id, "asked": asked}
+        return Refusal(RefusalCode.NEEDS_HQ, numbers, {"name": offer.name.words})
+    return _reached(offer, room, asked, category, day) if asked > room.remaining else None
 
 
 def _reached(offer: Offer, room: Room, asked: int, category: Category, day: date) -> Refusal:
@@ -238,10 +262,10 @@ def best_remaining(rooms: Sequence[Room]) -> int | None:
 
     An offer that counts only uses answers in uses.
     """
-    if any(room.remaining == 0 for room in rooms):
-        return 0
-    for count in (Count.UNITS, Count.USES):
-        left = [room.remaining for room in rooms if room.limit.count is count]
-        if left:
-            return min(left)
-    return None
+    least: dict[Count, int] = {}
+    for room in rooms:
+        left, count = room.remaining, room.limit.count
+        if left == 0:
+            return 0
+        least[count] = min(left, least.get(count, left))
+    return least.get(Count.UNITS, least.get(Count.USES))

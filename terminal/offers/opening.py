@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum, auto
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from terminal.offers.catalogue import Agreement
 from terminal.offers.model import DayKind, OpenWindow, Since, Weekday, When
 
 HORIZON_DAYS = 400  # how far ahead the next opening is looked for: a yearly season and its neighbours
+KINDS_KEPT = 1_024  # days whose kinds are remembered: the horizon, and some days before it
 
 WEEKDAYS = tuple(Weekday)
 _ONE_DAY = timedelta(days=1)
@@ -81,6 +83,7 @@ def day_faults(when: When, day: date) -> Iterator[DayFault]:
             yield DayFault.WRONG_KIND
 
 
+@lru_cache(maxsize=KINDS_KEPT)
 def kinds_of(day: date) -> frozenset[DayKind] | None:
     """What kinds of day this is, by the State Council's calendar; None for a year that it does not cover yet."""
     import chinese_calendar  # read only for books that use it
@@ -96,8 +99,11 @@ def kinds_of(day: date) -> frozenset[DayKind] | None:
 
 def next_opening(when: When, agreement: Agreement | None, after: Moment) -> Opening | None:
     """The first moment after `after`, within `HORIZON_DAYS`, at which day and hours fit; None when there is none."""
+    last = min(date.max if agreement is None else agreement.ends() or date.max, when.last_day or date.max)
     for day in _following(after.day, HORIZON_DAYS):
-        if (agreement is not None and not agreement.valid_on(day)) or any(day_faults(when, day)):
+        if day > last:
+            return None
+        if (agreement is not None and day < agreement.first_day) or any(day_faults(when, day)):
             continue
         begins = [window.start for window in when.windows if _begins(window, day)] if when.windows else [time.min]
         later = [begin for begin in begins if day > after.day or begin > after.time]

@@ -196,10 +196,12 @@ def _claims(
     using = [(line, saving) for line, saving in zip(lines, savings, strict=True) if saving > 0 or all_use]
     voucher = voucher_code(prepared, case.sale)
     answers: list[LimitClaim | Refusal | None] = []
+    values: dict[str | None, dict[Scope, str]] = {}  # worked out once for each showing: most limits ask for the same
     for limit in offer.limits:
         for showing, group in _groups(limit, using).items():
-            values = scope_values(offer, case.member, case.sale.place, voucher, showing)
-            room = room_of(offer, limit, values, case.usage, day)
+            if showing not in values:
+                values[showing] = scope_values(offer, case.member, case.sale.place, voucher, showing)
+            room = room_of(offer, limit, values[showing], case.usage, day)
             if room is None:  # a missing voucher or showing has been refused under its own name
                 continue
             answers.append(claim_on(offer, room, _asked(limit, group), _category(prepared, group), day))

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+SALE_LINES_MAX = 50  # of one bill; the longest a counter types by hand
+QUANTITY_MAX = 999  # of one line
+ANSWER_CHARS_MAX = 64  # of a typed answer or document number
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

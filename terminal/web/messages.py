@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from terminal.ledger.bodies import TEXT_CHARS_MAX
-from terminal.offers.conditions import ANSWER_CHARS_MAX, SALE_LINES_MAX
+from terminal.offers.sale import ANSWER_CHARS_MAX, SALE_LINES_MAX
 
 ATTRIBUTES_MAX = 32  # of one line; an offer asks a handful
 PROOFS_MAX = 32  # the ledger's own bound

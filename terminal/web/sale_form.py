@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from config.errors import Language
-from terminal.offers.overview import Ask, OfferView
+from terminal.offers.form import Ask
+from terminal.offers.overview import OfferView
 from terminal.offers.sale import SaleLine
 
 # What yuan may look like: up to eight digits, at most two decimals. More digits than any price of the programme has.

@@ -8,7 +8,7 @@ import pytest
 import uuid_utils
 
 from terminal.ledger.errors import LedgerFull
-from terminal.offers.conditions import SALE_LINES_MAX
+from terminal.offers.sale import SALE_LINES_MAX
 from terminal.serving.hub import SUBSCRIBERS_MAX
 from terminal.web.messages import ATTRIBUTES_MAX, PROOFS_MAX
 from tests.fakes.till import CARDS, Till, away

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import Words
-from terminal.offers.overview import Ask, OfferView
+from terminal.offers.form import Ask
+from terminal.offers.overview import OfferView
 from terminal.offers.sale import SaleLine
 from terminal.web.sale_form import (
     FORM_LINES_MAX,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,9 +81,10 @@ def roll_of_a_replaced_card(directory: Path) -> MembershipDesk:
 @pytest.fixture
 def till(tmp_path: Path) -> Iterator[Till]:
     book = LoadedBook.of(parse_book(BOOK, "toml"))
-    opened = open_till(tmp_path, book=book, now=LATE_EVENING, roll=roll_of_a_replaced_card(tmp_path))
-    yield opened
-    opened.ledger.close()
+    with contextlib.closing(roll_of_a_replaced_card(tmp_path)) as desk:
+        opened = open_till(tmp_path, book=book, now=LATE_EVENING, roll=desk)
+        yield opened
+        opened.ledger.close()
 
 
 class Hands:
