@@ -7,11 +7,13 @@ from datetime import date, timedelta
 
 import pytest
 
-from drivers.card import Authenticity, AuthenticityReason, CardRead
+from drivers.card import Authenticity, AuthenticityReason, CardRead, Pan
 from drivers.chip_reading import ChipReading, ChipTerms
-from drivers.pboc.authenticity.certificates import issuer_key
+from drivers.pboc.authenticity.certificates import CARD, issuer_key
+from drivers.pboc.authenticity.dynamic_data import check_signature
 from drivers.pboc.authenticity.keys import SchemeKey, SchemeKeys
 from drivers.pboc.authenticity.recover import PublicKey, Unproven, recover
+from drivers.pboc.authenticity.static_data import STATIC_FORMAT
 from drivers.pboc.dol import TerminalData
 from drivers.pboc.evidence import Evidence
 from drivers.pboc.exchange import TransmissionProtocol
@@ -98,6 +100,36 @@ def test_the_published_issuer_is_not_that_of_another_card() -> None:
         issuer_key(replace(visa_evidence(), pan=published.DDA_PAN), scheme, published.VISA_TODAY)
     with pytest.raises(Unproven):
         issuer_key(visa_evidence(), scheme, published.VISA_TODAY + timedelta(days=1))
+
+
+def test_the_published_static_signature_gives_back_its_contents() -> None:
+    issuer = PublicKey.of(published.VISA_ISSUER_MODULUS, THREE)
+    found = recover(published.VISA_STATIC_SIGNATURE, issuer, STATIC_FORMAT, 4)
+    assert found is not None
+    assert found.body + found.digest == published.VISA_STATIC_RECOVERED
+    changed = published.VISA_STATIC_SIGNATURE[:-1] + b"\x88"
+    assert recover(changed, issuer, STATIC_FORMAT, 4) is None
+
+
+def test_the_published_card_certificate_gives_back_number_key_and_digest() -> None:
+    issuer = PublicKey.of(published.VISA_ISSUER_MODULUS, THREE)
+    found = recover(published.VISA_CARD_CERTIFICATE, issuer, CARD.form, 20)
+    assert found is not None
+    assert Pan(found.body[1:11].hex().upper().rstrip("F")) == published.VISA_PAN
+    assert found.body[20:] == published.VISA_CARD_MODULUS[: -published.VISA_CARD_REMAINDER_OCTETS]
+    assert found.digest == published.VISA_CARD_DIGEST
+
+
+def test_the_published_signature_of_a_card_covers_its_terminals_number_and_no_other() -> None:
+    card = PublicKey.of(published.CDA_CARD_MODULUS, THREE)
+    check_signature(published.CDA_SIGNATURE, card, published.CDA_NUMBER)
+    for signature, covered in (
+        (published.CDA_SIGNATURE, published.DDA_NUMBER),
+        (published.CDA_SIGNATURE[:-1] + b"\x47", published.CDA_NUMBER),
+    ):
+        with pytest.raises(Unproven) as caught:
+            check_signature(signature, card, covered)
+        assert caught.value.verdict.authenticity is Authenticity.FAILED
 
 
 def test_the_published_unionpay_certificate_gives_back_its_contents() -> None:
