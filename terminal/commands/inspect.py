@@ -6,10 +6,13 @@ Each probe stands alone: one that fails becomes a line with its next step, never
 from __future__ import annotations
 
 import json as json_format
+import os
+import stat
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,11 @@ import typer
 
 from config.errors import JingkaError, Words
 from config.places import LEDGER_FILE, PEOPLE_FILE
-from config.settings import TerminalSettings, load_terminal
+from config.settings import DemoSection, PcscReaderSection, ReaderSection, TerminalSettings, load_terminal
 from config.zone import SHANGHAI
+from drivers.card import ReaderForbidden, ReaderMissing
+from drivers.port import PortSettingsRefused
+from drivers.wedge.device import InputDeviceWrong, InputForbidden
 from terminal.commands.progress import progress_bar
 
 FREE_BYTES_MIN = 200 * 1024 * 1024  # weeks of sales; below it the doctor warns
@@ -92,11 +98,12 @@ def examine(config: Path) -> list[Check]:
         ("ledger", _ledger),
         ("enrolment", _enrolment),
         ("line", _line),
-        ("readers", _readers),
         ("chips", _chips),
     )
     for name, probe in probes:
         _probe(checks, name, lambda probe=probe: probe(settings), str)  # type: ignore[misc]
+    for section in settings.readers:
+        _probe(checks, f"reader {section.name}", partial(_reader, section, settings.demo), str)
     return checks
 
 
@@ -222,12 +229,35 @@ def _line(settings: TerminalSettings) -> str:
     return f"{settings.headquarters.url} answers in {(time.monotonic() - started) * 1000:.0f} ms"
 
 
-def _readers(settings: TerminalSettings) -> str:
-    from drivers.pcsc import list_readers as pcsc_readers
+def _reader(section: ReaderSection, demo: DemoSection) -> str:
+    """Whether the reader is plugged in and ours to use; the port is not opened, for the daemon may be at it."""
+    if section.kind == "virtual" or (demo.cards and section.kind == demo.presenter):
+        return "played by the demonstration"
+    if isinstance(section, PcscReaderSection):
+        return ", ".join(_plugged_in(section.name))
+    device = section.device
+    try:
+        mode = Path(device).stat().st_mode
+    except OSError as error:
+        raise ReaderMissing("check reader", device) from error
+    wedge = section.kind == "wedge"
+    if not stat.S_ISCHR(mode):
+        if wedge:
+            raise InputDeviceWrong("check reader", device)
+        raise PortSettingsRefused("check reader", device, settings=section.kind)
+    if not os.access(device, os.R_OK if wedge else os.R_OK | os.W_OK):
+        raise (InputForbidden if wedge else ReaderForbidden)("check reader", device)
+    return f"{section.kind} at {os.path.realpath(device)}"
 
-    kinds = [section.kind for section in settings.readers]
-    found = pcsc_readers() if "pcsc" in kinds else []
-    return f"set: {', '.join(kinds) or 'none'}; plugged in: {', '.join(found) or '-'}"
+
+def _plugged_in(name: str) -> list[str]:
+    """The PC/SC readers that a section called `name` stands for; raises `ReaderMissing` when there is none."""
+    from drivers.pcsc import EVERY_READER, list_readers
+
+    found = [each for each in list_readers() if name in {EVERY_READER, each}]
+    if not found:
+        raise ReaderMissing("check reader", name)
+    return found
 
 
 def _chips(settings: TerminalSettings) -> str:
