@@ -7,11 +7,12 @@ ledger's own hand. One lock makes it one drainer, whoever asks for a push.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +32,7 @@ from sync.errors import (
 if TYPE_CHECKING:
     import httpx
 
+    from sync.feeds import Feed, Feeds, Source
     from sync.upload import Clock, Outbox, Step, Upload
     from sync.wire import Flag
 
@@ -91,6 +93,7 @@ class Agent:
         on_change: Callable[[], None] = lambda: None,
         transport: httpx.BaseTransport | None = None,
         jitter: Callable[[], float] = random.random,
+        feeds: Sequence[Feed] = (),
     ) -> None:
         """`url` empty: no headquarters is set, entries are kept. `on_change` is called from the agent's thread, when
         `status` has changed in `enrolled`, `online`, `waiting` or the kind of error; it must return at once.
@@ -103,10 +106,13 @@ class Agent:
         self._on_change = on_change
         self._transport = transport
         self._jitter = jitter
+        self._feeds = tuple(feeds)
+        self._following: Feeds | None = None
+        self._source: Source | None = None
 
         self._draining = threading.Lock()  # held for one step: the upload's cursor and connection
         self._upload: Upload | None = None
-        self._close_line: Callable[[], None] = lambda: None
+        self._on_close = contextlib.ExitStack()  # the lines
         self._failures = 0
 
         self._signal = threading.Condition()  # guards the three flags below
@@ -150,6 +156,10 @@ class Agent:
         with self._signal:
             self._hurried = True
             self._signal.notify_all()
+
+    def feed_faults(self) -> Mapping[str, JingkaError]:
+        """What each feed last failed with, by its name, until it succeeds."""
+        return {} if self._following is None else self._following.faults()
 
     def push_now(self) -> PushReport:
         """Sends, on the caller's thread, until nothing waits or something stops it; at most `PUSH_S_MAX`."""
@@ -197,7 +207,7 @@ class Agent:
             self._on_change()
             raise
         finally:
-            self._close_line()
+            self._on_close.close()
 
     def _turn(self) -> tuple[float | None, bool]:
         """One step; how long to wait then (None: until a person acts), and whether a new entry ends the wait."""
@@ -215,7 +225,13 @@ class Agent:
             return retry_wait_s(self._failures, self._jitter()), False
         except JingkaError:
             return REFUSED_RETRY_S, False
-        return (0.0 if step.more else self._heartbeat_s), True
+        return (0.0 if step.more or self._fetch(step) else self._heartbeat_s), True
+
+    def _fetch(self, step: Step) -> bool:
+        """What headquarters has that this terminal has not, once everything is sent; whether there was anything."""
+        if self._following is None or self._source is None:
+            return False
+        return self._following.follow(step.news, self._source)
 
     def _step(self) -> Step:
         """One exchange under the lock, and what it says about the line."""
@@ -245,8 +261,17 @@ class Agent:
         enrolment = load_enrolment(self._data_dir)
         key = DeviceKey.load(self._data_dir / KEY_FILE)
         line = Line(self._url, key=key, key_id=enrolment.terminal, transport=self._transport)
-        self._close_line = line.close
-        return Upload(self._outbox, line, enrolment, self._clock)
+        self._on_close.callback(line.close)
+        upload = Upload(self._outbox, line, enrolment, self._clock)
+        if self._feeds:
+            from sync.feeds import Feeds, Source
+
+            # A line of its own: a person's `push_now` need not wait for a book.
+            fetching = Line(self._url, key=key, key_id=enrolment.terminal, transport=self._transport)
+            self._on_close.callback(fetching.close)
+            self._following = Feeds(self._feeds, time.monotonic)
+            self._source = Source(fetching, enrolment, upload.now)
+        return upload
 
     def _failed(self, error: JingkaError) -> None:
         if self._online or self._error is None or self._error.code != error.code:

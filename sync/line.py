@@ -1,4 +1,4 @@
-"""One terminal's line to headquarters: a signed POST and its answer, both bounded in size and time.
+"""One terminal's line to headquarters: a signed request and its answer, both bounded in size and time.
 
 The line judges nothing: what an answer means, and whether headquarters gave it, is for `upload` and `enrolment`.
 """
@@ -70,45 +70,78 @@ class Line:
             headers={"User-Agent": "jingka-terminal"},
         )
 
-    def post(self, path: str, plain: bytes, *, now: datetime, step_s: float = STEP_S_MAX) -> Exchange:
+    def post(
+        self,
+        path: str,
+        plain: bytes,
+        *,
+        now: datetime,
+        step_s: float = STEP_S_MAX,
+        answer_bytes_max: int = ANSWER_BYTES_MAX,
+    ) -> Exchange:
         """`plain` JSON sent to `path`, compressed and signed at the time `now`. `LineDown` when no whole answer comes.
 
         `step_s` bounds each step after connecting.
         `LineDown` carries `timed_out`: whether the line was there and slow.
         """
-        import httpx
-
         body, encoding = encode_body(plain)
-        headers = {"content-type": "application/json", "accept-encoding": "identity"}
+        headers = {"content-type": "application/json"}
         if encoding is not None:
             headers["content-encoding"] = encoding
+        return self._exchange("POST", path, headers, body, now=now, step_s=step_s, answer_bytes_max=answer_bytes_max)
+
+    def get(
+        self,
+        path: str,
+        *,
+        now: datetime,
+        step_s: float = STEP_S_MAX,
+        answer_bytes_max: int = ANSWER_BYTES_MAX,
+    ) -> Exchange:
+        """What stands at `path` (with its query), asked for with a signature; as `post`."""
+        return self._exchange("GET", path, {}, b"", now=now, step_s=step_s, answer_bytes_max=answer_bytes_max)
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes,
+        *,
+        now: datetime,
+        step_s: float,
+        answer_bytes_max: int,
+    ) -> Exchange:
+        import httpx
+
+        headers = {**headers, "accept-encoding": "identity"}
         try:
             # httpx writes the URL its own way (case of the host, default port); what is signed is what it sends.
             url = str(httpx.URL(self.url + path))
-            request = HttpRequest("POST", url, headers, body)
+            request = HttpRequest(method, url, headers, body)
             signature = sign_request(request, key=self._key, key_id=self._key_id, now=now, nonce=self._nonce())
-            sent = HttpRequest("POST", url, headers | signature, body)
+            sent = HttpRequest(method, url, headers | signature, body)
             patience = httpx.Timeout(step_s, connect=CONNECT_S_MAX)
             with self._client.stream(
                 sent.method, sent.url, headers=dict(sent.headers), content=body, timeout=patience
             ) as response:
-                return Exchange(sent, self._read(response))
+                return Exchange(sent, self._read(response, answer_bytes_max))
         except httpx.TimeoutException as error:
-            raise LineDown("post", self.url, reason=type(error).__name__, timed_out=True) from error
+            raise LineDown(method.lower(), self.url, reason=type(error).__name__, timed_out=True) from error
         except httpx.TransportError as error:
-            raise LineDown("post", self.url, reason=type(error).__name__, timed_out=False) from error
+            raise LineDown(method.lower(), self.url, reason=type(error).__name__, timed_out=False) from error
 
     def close(self) -> None:
         """Ends the kept-alive connection."""
         self._client.close()
 
-    def _read(self, response: httpx.Response) -> HttpResponse:
+    def _read(self, response: httpx.Response, bytes_max: int) -> HttpResponse:
         """The whole answer, undecoded; cut off as `LineDown` when it is too long or too slow to be headquarters'."""
         body = bytearray()
         deadline_s = time.monotonic() + ANSWER_S_MAX
         for chunk in response.iter_raw():
             body += chunk
-            if len(body) > ANSWER_BYTES_MAX:
+            if len(body) > bytes_max:
                 raise LineDown("read", self.url, reason="answer too long", timed_out=False)
             if time.monotonic() > deadline_s:
                 raise LineDown("read", self.url, reason="answer too slow", timed_out=True)

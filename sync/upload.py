@@ -9,8 +9,8 @@ answer says where the two ledgers part.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
@@ -93,11 +93,15 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one exchange did: entries sent, what headquarters found fault with, whether more is ready to go at once."""
+    """What one exchange did: entries sent, what headquarters found fault with, whether more is ready to go at once.
+
+    `news` is the version of each feed that this terminal should have by now.
+    """
 
     sent: int
     flagged: tuple[Flag, ...]
     more: bool
+    news: Mapping[str, str] = field(default_factory=dict)
 
 
 class Upload:
@@ -159,19 +163,19 @@ class Upload:
         plain = encode_message(batch)
         step_s = STEP_S_MAX if batch.entries else HEARTBEAT_STEP_S_MAX
         try:
-            exchange = self._line.post(self._path, plain, now=self._now(), step_s=step_s)
+            exchange = self._line.post(self._path, plain, now=self.now(), step_s=step_s)
             problem = problem_of(exchange.response)
             if problem.code == ProblemCode.CLOCK_SKEWED and problem.time is not None:
                 self._verify(exchange)
                 self._clock.heard_from_headquarters(parse_timestamp(problem.time))
-                exchange = self._line.post(self._path, plain, now=self._now(), step_s=step_s)
+                exchange = self._line.post(self._path, plain, now=self.now(), step_s=step_s)
         except LineDown as error:
             if error.details["timed_out"] and batch.entries:
                 self._shrink(batch)
             raise
         return exchange
 
-    def _now(self) -> datetime:
+    def now(self) -> datetime:
         """The time to sign with: headquarters' as far as we know it, for a wrong clock must not hold back a fact."""
         return self._clock.wall() - timedelta(milliseconds=self._clock.skew_ms or 0)
 
@@ -197,7 +201,7 @@ class Upload:
         if batch.entries:
             self._advance(min(answer.acknowledged, batch.entries[-1].sequence), answer.time)
         done = self._outbox.watermark() if self._cursor is None else self._cursor
-        return Step(len(batch.entries), answer.flagged, more=done < self._outbox.last_sequence())
+        return Step(len(batch.entries), answer.flagged, done < self._outbox.last_sequence(), answer.news)
 
     def _advance(self, sequence: int, hq_time: str) -> None:
         """Headquarters has everything up to `sequence`, which we sent."""

@@ -34,6 +34,9 @@ BODY_BYTES_MAX: Final = 4 * 1024 * 1024
 # An answer holds a few numbers and at most one flag per entry of the batch.
 ANSWER_BYTES_MAX: Final = 256 * 1024
 
+NEWS_MAX: Final = 16  # feeds; there are half a dozen
+NEWS_CHARS_MAX: Final = 128  # of a version: a number, a hash, or both
+
 SEQUENCE_MAX: Final = 2**63 - 1  # a BIGINT at headquarters
 COUNT_MAX: Final = 2**31 - 1  # an INTEGER at headquarters; a till makes that many entries in a thousand years
 SKEW_MS_MAX: Final = 10**14  # three thousand years: any clock a PC can show
@@ -44,6 +47,11 @@ _GZIP_WBITS: Final = 31  # zlib: gzip framing only
 def entries_path(terminal: str) -> str:
     """Where this terminal's entries go; terminal ids need no escaping (`TerminalId`)."""
     return f"{API}/terminals/{terminal}/entries"
+
+
+def feed_path(terminal: str, feed: str) -> str:
+    """Where this terminal fetches a feed."""
+    return f"{API}/terminals/{terminal}/{feed}"
 
 
 # --- the small words --------------------------------------------------------------------------------------------------
@@ -57,6 +65,9 @@ Sequence = Annotated[int, Bounded(ge=1, le=SEQUENCE_MAX)]
 Watermark = Annotated[int, Bounded(ge=0, le=SEQUENCE_MAX)]
 Timestamp = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
 """RFC 3339, UTC, milliseconds."""
+
+Version = Annotated[str, StringConstraints(min_length=1, max_length=NEWS_CHARS_MAX)]
+"""Of what a feed hands out; only ever compared for equality."""
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
@@ -158,11 +169,15 @@ class Flag(Answer):
 
 
 class Acknowledgement(Answer):
-    """Headquarters has every entry up to and with `acknowledged`, durably; `time` is its clock as it answered."""
+    """Headquarters has every entry up to and with `acknowledged`, durably; `time` is its clock as it answered.
+
+    `news` names the version of each feed (book, roll, …) that this terminal should have by now.
+    """
 
     acknowledged: Watermark
     flagged: tuple[Flag, ...] = ()
     time: Timestamp
+    news: Annotated[dict[str, Version], Bounded(max_length=NEWS_MAX)] = {}
 
 
 class EnrolmentAnswer(Answer):

@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select, update
 
 from sync.headquarters.errors import TerminalMissing
+from sync.headquarters.projection import Place
 from sync.headquarters.storage import insert_or
 from sync.headquarters.tables import TerminalState, flags, terminals
 from terminal.ledger.entry import GENESIS
@@ -39,6 +40,15 @@ def key_and_state(connection: Connection, terminal: str) -> tuple[bytes, Termina
     columns = (terminals.c.public_key, terminals.c.state)
     found = connection.execute(select(*columns).where(terminals.c.id == terminal)).one_or_none()
     return (bytes.fromhex(found.public_key), TerminalState(found.state)) if found else None
+
+
+def place_of(connection: Connection, terminal: str) -> Place:
+    """Where a terminal stands. Raises `TerminalMissing`."""
+    columns = (terminals.c.id, terminals.c.merchant, terminals.c.site)
+    found = connection.execute(select(*columns).where(terminals.c.id == terminal)).one_or_none()
+    if found is None:
+        raise TerminalMissing("look up", terminal)
+    return Place(found.id, found.merchant, found.site)
 
 
 def is_taken(connection: Connection, terminal: str) -> bool:

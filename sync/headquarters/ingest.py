@@ -7,10 +7,10 @@ No refusal is an exception here: a gap and a fork are outcomes, for what they le
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
@@ -70,7 +70,23 @@ class Revoked:
 Outcome = Taken | Missing | Forked | Revoked
 
 
-def ingest(connection: Connection, batch: EntryBatch, *, now: datetime, skew_ms: int | None = None) -> Outcome:
+class Judge(Protocol):
+    """A room's look at what has just been stored: it may note things of its own, and say what it finds fault with."""
+
+    def __call__(
+        self, connection: Connection, place: Place, entries: Sequence[Entry], folded: Folded, now: datetime
+    ) -> Iterable[Finding]:
+        """`entries` are the fresh readable ones of one batch, in order; in the transaction that stored them."""
+
+
+def ingest(
+    connection: Connection,
+    batch: EntryBatch,
+    *,
+    now: datetime,
+    skew_ms: int | None = None,
+    judges: Sequence[Judge] = (),
+) -> Outcome:
     """Take `batch` of a terminal that is known, in the write transaction of `connection`.
 
     `now` is headquarters' clock, `skew_ms` the terminal's clock minus ours as the request showed it; what the batch
@@ -81,13 +97,19 @@ def ingest(connection: Connection, batch: EntryBatch, *, now: datetime, skew_ms:
         return Revoked()
     told_skew_ms = skew_ms if batch.skew_ms is None else batch.skew_ms
     contact: dict[str, Any] = {"last_contact": now, "skew_ms": told_skew_ms, "waiting": batch.waiting}
-    outcome = _take(connection, terminal, batch, now, contact)
+    outcome = _take(connection, terminal, batch, contact, now=now, judges=judges)
     connection.execute(update(terminals).where(terminals.c.id == batch.terminal).values(contact))
     return outcome
 
 
 def _take(
-    connection: Connection, terminal: RowMapping, batch: EntryBatch, now: datetime, contact: dict[str, Any]
+    connection: Connection,
+    terminal: RowMapping,
+    batch: EntryBatch,
+    contact: dict[str, Any],
+    *,
+    now: datetime,
+    judges: Sequence[Judge],
 ) -> Outcome:
     """The outcome; adds to `contact` what else the terminal's row becomes."""
     head = Head(terminal["last_sequence"], bytes.fromhex(terminal["last_hash"]))
@@ -99,7 +121,7 @@ def _take(
     if isinstance(verdict, Gap):
         return Missing(verdict.expected)
     contact |= {"last_sequence": verdict.head.sequence, "last_hash": verdict.head.hash.hex()}
-    folded = _store(connection, terminal, head, verdict, now)
+    folded = _store(connection, terminal, head, verdict, now=now, judges=judges)
     if verdict.forked_at is not None:
         contact["state"] = TerminalState.QUARANTINED
         forked = [message for message in batch.entries if message.sequence >= verdict.forked_at]
@@ -129,7 +151,15 @@ def _stored_hashes(connection: Connection, batch: EntryBatch, head: Head) -> dic
     return {each.sequence: each.hash for each in found}
 
 
-def _store(connection: Connection, terminal: RowMapping, head: Head, verdict: Follows, now: datetime) -> Folded:
+def _store(
+    connection: Connection,
+    terminal: RowMapping,
+    head: Head,
+    verdict: Follows,
+    *,
+    now: datetime,
+    judges: Sequence[Judge],
+) -> Folded:
     """Write the fresh entries and what they mean."""
     if not verdict.fresh:
         return Folded()
@@ -141,6 +171,9 @@ def _store(connection: Connection, terminal: RowMapping, head: Head, verdict: Fo
     for lost in _write_redemptions(connection, place.terminal, folded.changes, now):
         for sequence in folded.changes.pop(lost).sequences:
             folded.find(sequence, FlagCode.FOREIGN_REDEMPTION, lost)
+    readable = [entry for entry in read if isinstance(entry, Entry)]
+    for judge in judges:
+        folded.findings += judge(connection, place, readable, folded, now)
     if folded.findings:
         connection.execute(insert(flags), [_flag_row(place.terminal, finding, now) for finding in folded.findings])
     return folded

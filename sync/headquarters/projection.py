@@ -35,6 +35,11 @@ class FlagCode(StrEnum):
     OUT_OF_STEP = "out-of-step"  # a step that does not follow from the state before
     FOREIGN_REDEMPTION = "foreign-redemption"  # the redemption is another terminal's
     OTHER_MERCHANT = "other-merchant"  # sold for a merchant or site that the terminal was not enrolled for
+    OVER_LIMIT = "over-limit"  # more was given citywide than a limit allows
+    NOT_MEMBER_THEN = "not-member-then"  # by the roll, the card was no active member's at the time
+    UNKNOWN_OFFER = "unknown-offer"  # the book or the offer was never released for this terminal
+    WRONG_CLOCK = "wrong-clock"  # a time that cannot be
+    AFTER_LEASE = "after-lease"  # more of a pool was spent than had been granted
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,18 @@ Everything here blocks on the database, so the web calls it off the event loop.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from sync.errors import ChainForked, MessageMalformed, SequenceGap, TerminalRevoked
-from sync.headquarters import enrolment
+from sync.headquarters import enrolment, fleet
 from sync.headquarters.door import Door
-from sync.headquarters.ingest import Forked, Missing, Outcome, Revoked, Taken, ingest
+from sync.headquarters.feeds import Feed
+from sync.headquarters.ingest import Forked, Judge, Missing, Outcome, Revoked, Taken, ingest
 from sync.headquarters.storage import Storage
 from sync.signing import DeviceKey, HttpRequest
 from sync.wire import (
@@ -60,8 +61,12 @@ class Headquarters:
         clock_skew_s_max: int,
         code_life_s: int,
         clock: Callable[[], datetime] = utc_now,
+        judges: Sequence[Judge] = (),
+        feeds: Sequence[Feed] = (),
     ) -> None:
         self.storage = storage
+        self._judges = tuple(judges)
+        self._feeds = tuple(feeds)
         self.clock = clock
         self.door = Door(storage, key, clock_skew_s_max)
         self._key = key
@@ -85,11 +90,21 @@ class Headquarters:
             raise MessageMalformed("push", terminal, reason="terminal: another one's batch")
         with self.storage.write() as connection:
             caller.claim.take(connection, now)
-            outcome = ingest(connection, batch, now=now, skew_ms=caller.skew_ms)
+            outcome = ingest(connection, batch, now=now, skew_ms=caller.skew_ms, judges=self._judges)
+            news = self._news(connection, terminal) if isinstance(outcome, Taken) else {}
         taken = _taken(outcome, terminal)
         flagged = tuple(Flag(sequence=sequence, code=code) for sequence, code in taken.flagged)
-        answer = Acknowledgement(acknowledged=taken.acknowledged, flagged=flagged, time=timestamp(self.clock()))
+        answer = Acknowledgement(
+            acknowledged=taken.acknowledged, flagged=flagged, time=timestamp(self.clock()), news=news
+        )
         return Pushed(answer, taken.changed)
+
+    def _news(self, connection: Connection, terminal: str) -> dict[str, str]:
+        if not self._feeds:
+            return {}
+        place = fleet.place_of(connection, terminal)
+        versions = {feed.name: feed.version(connection, place) for feed in self._feeds}
+        return {name: version for name, version in versions.items() if version is not None}
 
     def enrol(self, request: HttpRequest, address: str) -> EnrolmentAnswer:
         """Make the machine that sent `request` from `address` a terminal.

@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from sync.headquarters.errors import StorageNewer, StorageUnavailable, StorageUnsupported
-from sync.headquarters.tables import SCHEMA_REVISION
+from sync.headquarters.schema import SCHEMA_REVISION
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 SQLITE_FILE: Final = "headquarters.sqlite"

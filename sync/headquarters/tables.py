@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -25,8 +25,6 @@ from sqlalchemy import (
     Text,
 )
 from sqlalchemy.types import TypeDecorator
-
-SCHEMA_REVISION: Final = "0001"  # the migration that makes these tables; a test holds both together
 
 
 class UtcTime(TypeDecorator[datetime]):

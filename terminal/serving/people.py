@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from config.errors import JingkaError, Retry, Words
 from terminal.serving.problems import WebError
@@ -52,11 +52,22 @@ GLOBAL_WINDOW_S = 60
 
 
 class Role(StrEnum):
-    """What a person may do: a cashier sells; a manager also voids and sees the day; an operator is headquarters'."""
+    """What a person may do. At a terminal: a cashier sells; a manager also voids and sees the day.
+
+    At headquarters: an operator looks after terminals, members and findings; an editor drafts campaigns, an approver
+    releases them; finance closes settlements; an auditor sees everything and changes nothing.
+    """
 
     CASHIER = "cashier"
     MANAGER = "manager"
     OPERATOR = "operator"
+    EDITOR = "editor"
+    APPROVER = "approver"
+    FINANCE = "finance"
+    AUDITOR = "auditor"
+
+
+HEADQUARTERS_ROLES: Final = (Role.OPERATOR, Role.EDITOR, Role.APPROVER, Role.FINANCE, Role.AUDITOR)
 
 
 @dataclass(frozen=True, slots=True)

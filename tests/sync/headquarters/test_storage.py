@@ -13,8 +13,9 @@ from sqlalchemy import insert, inspect, select, text
 
 from sync.headquarters import storage as room
 from sync.headquarters.errors import StorageNewer, StorageUnavailable, StorageUnsupported
+from sync.headquarters.schema import SCHEMA_REVISION, metadata
 from sync.headquarters.storage import Storage, open_storage
-from sync.headquarters.tables import SCHEMA_REVISION, attempts, metadata, nonces
+from sync.headquarters.tables import attempts, nonces
 from tests.fakes.postgres import PostgresCluster
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)

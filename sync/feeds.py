@@ -1,0 +1,123 @@
+"""What a terminal fetches from headquarters: one feed each for the book, the roll, usage and leases.
+
+Headquarters names the version of every feed in its acknowledgements; the agent asks a feed to fetch when that is not
+the version it has. Upload comes first: a feed is fetched only when no entry waits. A feed that fails is tried again
+later and holds up neither the entries nor the other feeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Protocol
+
+from config.errors import JingkaError
+from sync.errors import AnswerUnverified, SignatureInvalid, SignatureMissing
+from sync.refusals import refusal
+from sync.signing import verify_response
+from sync.wire import ANSWER_BYTES_MAX
+
+if TYPE_CHECKING:
+    from sync.enrolment import Enrolment
+    from sync.line import Exchange, Line
+
+# Of one call; new entries wait that long at most.
+FETCH_S_MAX: Final = 2.0
+# A feed that failed: first soon, for most failures are a line that is just gone, then seldom.
+RETRY_S_MIN: Final = 1.0
+RETRY_S_MAX: Final = 60.0
+
+
+class Feed(Protocol):
+    """One thing that headquarters hands out. Called from the agent's thread only."""
+
+    @property
+    def name(self) -> str:
+        """As in `news` and in the address."""
+
+    def version(self) -> str:
+        """What this terminal has; empty: nothing."""
+
+    def fetch(self, source: Source, wanted: str) -> None:
+        """Fetch what is newer and put it in force, wholly or not at all. `wanted` is the version in `news`.
+
+        Entries wait meanwhile, so one call takes `FETCH_S_MAX` at most; what is bigger is fetched over several calls,
+        and `version` stays the old one until it is whole.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Headquarters as a feed sees it: signed requests whose answers are proven before anybody looks at them."""
+
+    line: Line
+    enrolment: Enrolment
+    now: Callable[[], datetime]  # headquarters' time, as far as this terminal knows it
+
+    @property
+    def terminal(self) -> str:
+        """The id that headquarters knows this terminal by."""
+        return self.enrolment.terminal
+
+    def get(self, path: str, *, answer_bytes_max: int = ANSWER_BYTES_MAX) -> bytes:
+        """The body of a proven answer. Raises `LineDown`, `AnswerUnverified`, the refusals of `sync.refusals`."""
+        return self._proven(self.line.get(path, now=self.now(), answer_bytes_max=answer_bytes_max), "fetch")
+
+    def post(self, path: str, plain: bytes, *, answer_bytes_max: int = ANSWER_BYTES_MAX) -> bytes:
+        """As `get`, with a body."""
+        return self._proven(self.line.post(path, plain, now=self.now(), answer_bytes_max=answer_bytes_max), "ask")
+
+    def _proven(self, exchange: Exchange, operation: str) -> bytes:
+        if exchange.response.status != 200:
+            raise refusal(exchange.response, self.line.url, operation)
+        try:
+            verify_response(exchange.response, exchange.request, headquarters_key=self.enrolment.headquarters_key)
+        except (SignatureInvalid, SignatureMissing) as error:
+            raise AnswerUnverified(operation, self.line.url, reason=error.what_text("en")) from error
+        return exchange.response.body
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """A feed that failed, and when it may be tried again (monotonic seconds)."""
+
+    error: JingkaError
+    failures: int
+    again_s: float
+
+
+@dataclass(slots=True)
+class Feeds:
+    """All feeds of one terminal; not thread-safe, the agent's thread owns it."""
+
+    feeds: tuple[Feed, ...]
+    monotonic_s: Callable[[], float]
+    _troubles: dict[str, _Trouble] = field(default_factory=dict)
+
+    def faults(self) -> dict[str, JingkaError]:
+        """What each feed last failed with, until it succeeds."""
+        return {name: trouble.error for name, trouble in self._troubles.items()}
+
+    def follow(self, news: Mapping[str, str], source: Source) -> bool:
+        """Fetch what is newer; whether anything was. Raises nothing of a feed's: see `faults`."""
+        fetched = False
+        for feed in self.feeds:
+            wanted = news.get(feed.name)
+            trouble = self._troubles.get(feed.name)
+            if wanted is None or wanted == feed.version():
+                self._troubles.pop(feed.name, None)
+            elif trouble is None or self.monotonic_s() >= trouble.again_s:
+                fetched = self._fetch(feed, source, wanted, trouble) or fetched
+        return fetched
+
+    def _fetch(self, feed: Feed, source: Source, wanted: str, trouble: _Trouble | None) -> bool:
+        try:
+            feed.fetch(source, wanted)
+        except JingkaError as error:
+            failures = trouble.failures + 1 if trouble else 1
+            wait_s = min(RETRY_S_MAX, RETRY_S_MIN * 2.0 ** min(failures - 1, 10))
+            self._troubles[feed.name] = _Trouble(error, failures, self.monotonic_s() + wait_s)
+            return False
+        self._troubles.pop(feed.name, None)
+        return True

@@ -1,0 +1,1 @@
+"""Offer books from draft to terminal."""

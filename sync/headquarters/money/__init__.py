@@ -1,0 +1,1 @@
+"""Settlements and the yearly review."""

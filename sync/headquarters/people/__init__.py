@@ -1,0 +1,1 @@
+"""Who did what at headquarters, and who is signed in."""

@@ -1,0 +1,1 @@
+"""Pools, slices, holds and limits across merchants."""
