@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from socket import socket
 
 import pytest
@@ -54,6 +54,20 @@ def watching(reader: PcscReader | None = None) -> Iterator[RecordingListener]:
         assert supervisor.stop() == ()
 
 
+@contextmanager
+def refused(pcscd: PcscDaemon, refuse: Callable[[socket], None]) -> Iterator[Callable[[], None]]:
+    """Another daemon refuses us in pcscd's place, from before a reader asks until the call that is given."""
+    pcscd.stop()
+    with ExitStack() as refusing:
+        refusing.enter_context(refusing_pcscd(pcscd.socket_path, refuse))
+
+        def give_in() -> None:
+            refusing.close()
+            pcscd.resume()
+
+        yield give_in
+
+
 @pytest.mark.parametrize(
     ("refuse", "state", "error"),
     [
@@ -64,35 +78,29 @@ def watching(reader: PcscReader | None = None) -> Iterator[RecordingListener]:
 def test_a_pcscd_that_refuses_us_is_told_and_the_readers_are_back_within_3_s_of_its_giving_in(
     pcscd: PcscDaemon, refuse: Callable[[socket], None], state: ReaderState, error: type[Exception]
 ) -> None:
-    pcscd.stop()
-    with watching() as listener:
-        with refusing_pcscd(pcscd.socket_path, refuse):
-            listener.wait_for_state("*", state)
-            assert isinstance(listener.statuses[-1].error, error)
-        pcscd.resume()
+    with refused(pcscd, refuse) as give_in, watching() as listener:
+        listener.wait_for_state("*", state)
+        assert isinstance(listener.statuses[-1].error, error)
+        give_in()
         began = time.monotonic()
         listener.wait_for_state(FIRST_SLOT, ReaderState.READY)
         assert time.monotonic() - began < RECOVERY_S
 
 
 def test_a_pcscd_that_hangs_up_before_a_word_is_told_one_way_or_the_other(pcscd: PcscDaemon) -> None:
-    pcscd.stop()
-    with watching() as listener:
-        with refusing_pcscd(pcscd.socket_path, hang_up_at_once):
-            listener.wait_for(
-                lambda told: told.state_of("*") in {ReaderState.SERVICE_DOWN, ReaderState.FORBIDDEN}
-            )  # whether our greeting still got out decides what the library answers
-        pcscd.resume()
+    with refused(pcscd, hang_up_at_once) as give_in, watching() as listener:
+        listener.wait_for(
+            lambda told: told.state_of("*") in {ReaderState.SERVICE_DOWN, ReaderState.FORBIDDEN}
+        )  # whether our greeting still got out decides what the library answers
+        give_in()
         listener.wait_for_state(FIRST_SLOT, ReaderState.READY)
 
 
 def test_a_pcscd_that_never_answers_is_told_and_left_as_soon_as_it_ends(pcscd: PcscDaemon) -> None:
-    pcscd.stop()
-    with watching(PcscReader(silence_s=SILENCE_S)) as listener:
-        with refusing_pcscd(pcscd.socket_path, never_answer):
-            listener.wait_for_state("*", ReaderState.SERVICE_DOWN)
-            assert isinstance(listener.statuses[-1].error, ReaderServiceDown)
-        pcscd.resume()
+    with refused(pcscd, never_answer) as give_in, watching(PcscReader(silence_s=SILENCE_S)) as listener:
+        listener.wait_for_state("*", ReaderState.SERVICE_DOWN)
+        assert isinstance(listener.statuses[-1].error, ReaderServiceDown)
+        give_in()
         listener.wait_for_state(FIRST_SLOT, ReaderState.READY)
 
 

@@ -104,7 +104,11 @@ ENDINGS: tuple[Callable[[PcscDaemon, History], None], ...] = (
 
 
 def restart_under_cards(pcscd: PcscDaemon, told: History, number: int, choice: random.Random) -> float:
-    """One round: a card before the restart, another after it; how long the reading of the latter took, seconds."""
+    """One round: a card before the restart, another after it; how long the reading of the latter took, seconds.
+
+    A card that no reader had seen before the restart lies there still, and is read after it. (The virtual one left with
+    the driver, so it is laid there anew.)
+    """
     before, after = numbered_card(2 * number), numbered_card(2 * number + 1)
     early, late = VpcdCard(pcscd.host, pcscd.port), VpcdCard(pcscd.host, pcscd.port + 1)
     told.next_round()
@@ -112,15 +116,21 @@ def restart_under_cards(pcscd: PcscDaemon, told: History, number: int, choice: r
     time.sleep(choice.uniform(*EARLY_S))  # the fault's own moment, not a wait for luck
     ENDINGS[number % len(ENDINGS)](pcscd, told)
     pcscd.resume()
+    unseen = not told.begun[EARLY]
     back = time.monotonic()
     late.present(after)
+    if unseen:
+        early.present(before)
     told.wait_for(lambda told: bool(told.reads_of(after)))  # type: ignore[attr-defined]
     took_s = time.monotonic() - back
+    told.wait_for(lambda told: not unseen or bool(told.reads_of(before)))  # type: ignore[attr-defined]
     assert told.reads_of(after) == [LATE]
     assert told.reads_of(before) in ([], [EARLY])
-    assert told.answered[EARLY] == told.begun[EARLY], "a card was seen and neither read nor told, or twice"
+    assert told.answered[EARLY] == told.begun[EARLY] > 0, "a card was neither read nor told, or twice"
     early.remove()
     late.remove()
+    if unseen:
+        told.wait_for_state(EARLY, ReaderState.READY)  # pcscd takes 0.4 s to see a card go, and as long for the next
     return took_s
 
 
