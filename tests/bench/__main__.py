@@ -1,6 +1,6 @@
 """Measures what a queue feels, beside the raw limits of the same run.
 
-    python -m tests.bench [answer] [confirm] [start] [ledger] [read] [replay] [all] [--quick] [--cache DIRECTORY]
+    python -m tests.bench [answer] [confirm] [start] [ledger] [read] [quote] [replay] [all] [--quick] [--cache PATH]
     python -m tests.bench fuzz [--minutes 10]
 
 Figures are medians with their spread; nothing here passes or fails, but for `fuzz`, which is no measurement, runs only
@@ -15,14 +15,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import answer, confirm, ledger_commit, reading, replay, start
+from tests.bench import answer, confirm, ledger_commit, quotes, reading, replay, start
 from tests.bench.site import EMPTY, Load
 from tests.fuzz.__main__ import DIRECTORY as FUZZ_DIRECTORY
 from tests.fuzz.__main__ import MINUTES as FUZZ_MINUTES
 from tests.fuzz.__main__ import fuzz
 from tests.fuzz.targets import TARGETS as FUZZ_TARGETS
 
-PARTS = ("answer", "confirm", "start", "ledger", "read", "replay")
+PARTS = ("answer", "confirm", "start", "ledger", "read", "quote", "replay")
 FUZZ = "fuzz"
 FUZZ_QUICK_MINUTES = 1.0
 FULL = Load(roll_cards=10_000_000, ledger_entries=1_000_000)
@@ -67,6 +67,8 @@ def measure(wanted: set[str], cache: Path, *, quick: bool) -> None:
         ledger_commit.measure_all(cache, full.ledger_entries)
     if "read" in wanted:
         reading.measure(cache, quick=quick)
+    if "quote" in wanted:
+        quotes.measure(cache, quick=quick)
     if "replay" in wanted:
         replay.measure(cache, REPLAYED_QUICK if quick else REPLAYED)
 
