@@ -107,7 +107,7 @@ def test_a_refusal_names_the_place_and_never_the_value() -> None:
 
 
 def test_a_terminal_reads_on_when_headquarters_says_more_than_it_knows() -> None:
-    said = b'{"acknowledged": 3, "flagged": [], "time": "2012-12-25T01:30:00.000Z", "news": {"roll": 4}}'
+    said = b'{"acknowledged": 3, "flagged": [], "time": "2012-12-25T01:30:00.000Z", "tidings": {"roll": 4}}'
     assert parse_message(Acknowledgement, said).acknowledged == 3
     assert parse_message(Problem, b'{"code": "brand-new", "type": "about:blank"}').code == "brand-new"
 
