@@ -33,7 +33,7 @@ class NotACard(CardError):
     """Bytes that are no payment card at all: a transit card, noise, a door badge."""
 
     code = "not-a-card"
-    what = Words("这不是银行卡（{reason}）", "this is not a bank card ({reason})")
+    what = Words("这不是银行卡（{reason_zh}）", "this is not a bank card ({reason_en})")
     hint = Words("请使用京卡·互助服务卡", "use the 京卡·互助服务卡")
 
 
@@ -41,7 +41,7 @@ class MalformedCard(CardError):
     """A payment card whose data break the standard: cut off, over-long, contradictory, wrong check digit."""
 
     code = "card-malformed"
-    what = Words("卡片数据有误（{reason}）", "the card's data are faulty ({reason})")
+    what = Words("卡片数据有误（{reason_zh}）", "the card's data are faulty ({reason_en})")
     hint = Words("请重刷一次；仍失败请换用另一读卡方式", "try once more; then try the chip or the stripe instead")
 
 
@@ -131,6 +131,10 @@ def luhn_valid(digits: str) -> bool:
     return total % 10 == 0
 
 
+def _malformed(subject: str, zh: str, en: str) -> MalformedCard:
+    return MalformedCard("read card", subject, reason_zh=zh, reason_en=en)
+
+
 class Pan:
     """A card number that never shows itself.
 
@@ -143,10 +147,10 @@ class Pan:
         if not (digits.isascii() and digits.isdigit() and PAN_DIGITS_MIN <= len(digits) <= PAN_DIGITS_MAX):
             length = len(digits)
             del digits  # a traceback that prints local variables must not show a refused number either
-            raise MalformedCard("read card", "PAN", reason=f"{length} characters") from None
+            raise _malformed("PAN", f"卡号 {length} 位", f"a number of {length} characters") from None
         if not luhn_valid(digits):
             del digits
-            raise MalformedCard("read card", "PAN", reason="check digit") from None
+            raise _malformed("PAN", "卡号校验位不符", "check digit") from None
         self.__digits = digits
 
     @property
@@ -195,13 +199,13 @@ class Expiry:
 
     def __post_init__(self) -> None:
         if not 1 <= self.month <= 12:
-            raise MalformedCard("read card", "expiry", reason=f"month {self.month:02d}")
+            raise _malformed("expiry", f"有效期月份 {self.month:02d}", f"month {self.month:02d}")
 
     @classmethod
     def from_yymm(cls, digits: str) -> Expiry | None:
         """`0000` means the card carries no expiry: None. Two-digit years are 20yy: no card of this scheme is older."""
         if len(digits) != 4 or not (digits.isascii() and digits.isdigit()):
-            raise MalformedCard("read card", "expiry", reason="not four digits")
+            raise _malformed("expiry", "有效期不是四位数字", "an expiry that is not four digits")
         if digits == "0000":
             return None
         return cls(2000 + int(digits[:2]), int(digits[2:]))

@@ -114,7 +114,10 @@ def _characters(text: str | bytes | bytearray) -> str:
 def _parse(text: str, sentinels_required: bool) -> Track2:
     text = track2_in(text)
     if len(text) > TRACK2_CHARACTERS_MAX:
-        raise MalformedCard("read stripe", "track 2", reason=f"{len(text)} > {TRACK2_CHARACTERS_MAX}")
+        over = f"{len(text)} > {TRACK2_CHARACTERS_MAX}"
+        raise MalformedCard(
+            "read stripe", "track 2", reason_zh=f"磁道过长：{over}", reason_en=f"track too long: {over}"
+        )
     if not _ALPHABET.issuperset(text):
         raise StripeUnread("read stripe", "track 2")
     body = _between_sentinels(text, sentinels_required)
@@ -124,7 +127,7 @@ def _parse(text: str, sentinels_required: bool) -> Track2:
     if fields is None:
         raise StripeUnread("read stripe", "track 2")
     if not PAN_DIGITS_MIN <= len(fields["pan"]) <= PAN_DIGITS_MAX:
-        raise NotACard("read stripe", "track 2", reason=f"{len(fields['pan'])} digits")
+        raise _other_number(len(fields["pan"]))
     if fields["pan"].startswith(UNIONPAY_PREFIX) and len(fields["pan"]) < UNIONPAY_DIGITS_MIN:
         raise StripeUnread("read stripe", "track 2")
     return Track2(
@@ -166,8 +169,12 @@ def _between_sentinels(text: str, required: bool) -> str:
     return body
 
 
+def _other_number(digits: int) -> NotACard:
+    return NotACard("read stripe", "track 2", reason_zh=f"{digits} 位数字", reason_en=f"{digits} digits")
+
+
 def _no_separator(body: str, *, enclosed: bool) -> CardError:
     """Digits between sentinels are another kind of badge; without sentinels the rest may just be cut off."""
     if enclosed and body:
-        return NotACard("read stripe", "track 2", reason=f"{len(body)} digits")
+        return _other_number(len(body))
     return StripeUnread("read stripe", "track 2")

@@ -217,7 +217,7 @@ def check(code: int, operation: str, subject: str) -> None:
     if code == Code.UNRESPONSIVE_CARD:
         raise CardSilent(operation, subject)
     if code in (Code.PROTO_MISMATCH, Code.UNSUPPORTED_CARD):
-        raise NotACard(operation, subject, reason="neither T=0 nor T=1")
+        raise NotACard(operation, subject, reason_zh="不支持 T=0 和 T=1", reason_en="neither T=0 nor T=1")
     raise _ERRORS.get(code, ReaderError)(operation, subject, reason=_name(code))
 
 

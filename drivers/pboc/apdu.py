@@ -136,5 +136,8 @@ class ResponseApdu:
     def parse(cls, octets: bytes) -> ResponseApdu:
         """Split data and status word; `MalformedCard` when the card answered too little or too much."""
         if not 2 <= len(octets) <= RESPONSE_OCTETS_MAX:
-            raise MalformedCard("read card", "chip answer", reason=f"answer of {len(octets)} octets")
+            length = len(octets)
+            raise MalformedCard(
+                "read card", "chip answer", reason_zh=f"应答 {length} 字节", reason_en=f"answer of {length} octets"
+            )
         return cls(octets[:-2], int.from_bytes(octets[-2:]))

@@ -96,7 +96,7 @@ def selected(exchange: Exchange, offered: tuple[Candidate, ...]) -> Iterator[App
         return
     if blocked is not None:
         raise CardRefused("select application", "card", status_word=status_text(blocked))
-    raise NotACard("select application", "card", reason="no payment application")
+    raise NotACard("select application", "card", reason_zh="没有支付应用", reason_en="no payment application")
 
 
 def _select(name: bytes) -> CommandApdu:
@@ -106,7 +106,9 @@ def _select(name: bytes) -> CommandApdu:
 def _application(candidate: Candidate, response: ResponseApdu) -> Application:
     nodes = tlv.parse(response.data)
     if tlv.find(nodes, Tag.FILE_CONTROL_INFORMATION) is None:
-        raise MalformedCard("select application", "card", reason="no file control information")
+        raise MalformedCard(
+            "select application", "card", reason_zh="缺少文件控制信息", reason_en="no file control information"
+        )
     label = tlv.value_of(nodes, Tag.APPLICATION_LABEL)
     return Application(
         aid=tlv.value_of(nodes, Tag.DEDICATED_FILE_NAME) or candidate.aid,
@@ -127,7 +129,9 @@ def _contact_directory(exchange: Exchange) -> tuple[Candidate, ...]:
         return ()
     sfi = tlv.value_of(tlv.parse(response.data), Tag.DIRECTORY_SFI)
     if sfi is None or len(sfi) != 1 or not 1 <= sfi[0] <= DIRECTORY_SFI_MAX:
-        raise MalformedCard("read directory", "card", reason="directory file identifier")
+        raise MalformedCard(
+            "read directory", "card", reason_zh="目录文件标识不对", reason_en="directory file identifier"
+        )
     found: list[Candidate] = []
     for record in range(1, DIRECTORY_RECORDS_MAX + 1):
         response = exchange(read_record(sfi[0], record))

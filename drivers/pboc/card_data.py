@@ -62,7 +62,7 @@ class CardData:
     def pan(self) -> Pan:
         """The number. Raises `MalformedCard` when the card told none, `DeviceCard` when it is not a plastic card's."""
         if self._pan is None:
-            raise _malformed("no card number")
+            raise _malformed("缺少卡号", "no card number")
         if self._token_proven or not self._pan.masked.endswith(self._last_four or ""):
             raise DeviceCard("read card", "card")
         return self._pan
@@ -71,7 +71,7 @@ class CardData:
     def expiry(self) -> Expiry | None:
         """The expiry, None when the card states none. Raises `MalformedCard` when the card did not speak of it."""
         if not self._expiry_told:
-            raise _malformed("no expiry")
+            raise _malformed("缺少有效期", "no expiry")
         return self._expiry
 
     def device_hinted(self, *, contactless: bool) -> bool:
@@ -105,10 +105,10 @@ class CardData:
     def _take_track2(self, value: bytes) -> None:
         """Tag 57: PAN, `D`, YYMM, service code, issuer's digits, `F` to fill the last octet (EMV Book 3 annex A)."""
         if len(value) > TRACK_2_OCTETS_MAX:
-            raise _malformed("track 2 too long")
+            raise _malformed("二磁道数据过长", "track 2 too long")
         pan, separator, rest = value.hex().upper().removesuffix("F").partition("D")
         if not separator or len(rest) < 7 or not rest[:7].isdecimal():
-            raise _malformed("track 2 has no expiry and service code")
+            raise _malformed("二磁道数据缺少有效期和服务代码", "track 2 has no expiry and service code")
         self._take_pan(pan)
         self._take_expiry(rest[:4], octets=EXPIRY_OCTETS)
         self.service_code = rest[4:7]
@@ -116,27 +116,27 @@ class CardData:
     def _take_pan(self, digits: str) -> None:
         pan = Pan(digits)
         if self._pan is not None and self._pan != pan:
-            raise _malformed("two card numbers that differ")
+            raise _malformed("两处卡号不一致", "two card numbers that differ")
         self._pan = pan
 
     def _take_expiry(self, yymm: str, *, octets: int) -> None:
         if octets != EXPIRY_OCTETS:
-            raise _malformed("expiry of wrong length")
+            raise _malformed("有效期长度不对", "expiry of wrong length")
         expiry = Expiry.from_yymm(yymm)
         self._expiry_told = True
         if expiry is None:  # says nothing, so it contradicts nothing
             return
         if self._expiry is not None and self._expiry != expiry:
-            raise _malformed("two expiries that differ")
+            raise _malformed("两处有效期不一致", "two expiries that differ")
         self._expiry = expiry
 
 
 def _digits(value: bytes, octets_max: int) -> str:
     """Digits as tag 5A packs them: two an octet, `F` fills the end."""
     if len(value) > octets_max:
-        raise _malformed("card number too long")
+        raise _malformed("卡号过长", "card number too long")
     return value.hex().upper().rstrip("F")
 
 
-def _malformed(reason: str) -> MalformedCard:
-    return MalformedCard("read card", "chip data", reason=reason)
+def _malformed(zh: str, en: str) -> MalformedCard:
+    return MalformedCard("read card", "chip data", reason_zh=zh, reason_en=en)

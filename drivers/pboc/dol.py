@@ -91,12 +91,14 @@ def parse_dol(data: bytes) -> tuple[DolEntry, ...]:
     while index < len(data):
         tag, index = read_tag(data, index)
         if index >= len(data):
-            raise MalformedCard("read card", "PDOL", reason="DOL cut off")
+            raise MalformedCard("read card", "PDOL", reason_zh="数据对象列表不完整", reason_en="DOL cut off")
         entries.append(DolEntry(tag, data[index]))
         index += 1
     asked = sum(entry.length for entry in entries)
     if asked > DOL_VALUES_MAX:
-        raise MalformedCard("read card", "PDOL", reason=f"DOL asks for {asked} octets")
+        raise MalformedCard(
+            "read card", "PDOL", reason_zh=f"数据对象列表索取 {asked} 字节", reason_en=f"DOL asks for {asked} octets"
+        )
     return tuple(entries)
 
 

@@ -100,7 +100,7 @@ class CommandBudget:
 
     def __call__(self, command: bytes, /) -> bytes:
         if self._left == 0:
-            raise MalformedCard("read card", "chip", reason="too many commands")
+            raise MalformedCard("read card", "chip", reason_zh="指令过多", reason_en="too many commands")
         self._left -= 1
         return self._below(command)
 
@@ -138,7 +138,7 @@ class ChainedAnswers:
             if sw1 != SW1_MORE_DATA:
                 return ResponseApdu(data, response.status)
             step = CommandApdu(0x00, Instruction.GET_RESPONSE, 0x00, 0x00, le=sw2 or LE_ALL)
-        raise MalformedCard("read card", str(command), reason="endless answer")
+        raise MalformedCard("read card", str(command), reason_zh="应答没完没了", reason_en="endless answer")
 
 
 class Exchange:

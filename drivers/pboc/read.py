@@ -214,7 +214,7 @@ def parse_options(response: ResponseApdu) -> ProcessingOptions:
     """Format 80 (profile and file list run together) or 77 (data objects); `MalformedCard` for anything else."""
     nodes = tlv.parse(response.data)
     if len(nodes) != 1 or nodes[0].tag not in (Tag.OPTIONS_FORMAT_1, Tag.OPTIONS_FORMAT_2):
-        raise _malformed("processing options of no known format")
+        raise _malformed("处理选项格式未知", "processing options of no known format")
     answer = nodes[0]
     if answer.tag == Tag.OPTIONS_FORMAT_1:
         profile, locator = answer.value[:2], answer.value[2:]
@@ -222,23 +222,23 @@ def parse_options(response: ResponseApdu) -> ProcessingOptions:
         profile = tlv.value_of(answer.children, Tag.INTERCHANGE_PROFILE) or b""
         locator = tlv.value_of(answer.children, Tag.FILE_LOCATOR) or b""  # qPBOC: all is in this answer already
     if len(profile) != 2:
-        raise _malformed("no interchange profile")
+        raise _malformed("缺少应用交互特征", "no interchange profile")
     return ProcessingOptions(profile, parse_locator(locator), answer.children)
 
 
 def parse_locator(data: bytes) -> tuple[FileRange, ...]:
     """The application file locator, checked by EMV Book 3 section 10.2 and our bound on records."""
     if len(data) % AFL_ENTRY_OCTETS:
-        raise _malformed("file locator cut off")
+        raise _malformed("文件定位器不完整", "file locator cut off")
     files: list[FileRange] = []
     for index in range(0, len(data), AFL_ENTRY_OCTETS):
         sfi_octet, first, last, authenticated = data[index : index + AFL_ENTRY_OCTETS]
         sfi, rest = divmod(sfi_octet, 1 << 3)
         if rest or not 1 <= sfi <= SFI_MAX or not 1 <= first <= last or authenticated > last - first + 1:
-            raise _malformed("file locator out of range")
+            raise _malformed("文件定位器超出范围", "file locator out of range")
         files.append(FileRange(sfi, first, last, authenticated))
     if sum(file.last - file.first + 1 for file in files) > AFL_RECORDS_MAX:
-        raise _malformed("file locator names too many records")
+        raise _malformed("文件定位器列出的记录过多", "file locator names too many records")
     return tuple(files)
 
 
@@ -255,12 +255,13 @@ def _records(files: tuple[FileRange, ...], *, issuers_own: bool = False) -> Iter
 def _record(sfi: int, number: int, response: ResponseApdu) -> Tlv:
     """The record in its template. Raises `MalformedCard` when it is missing or none."""
     if not response.ok:
-        raise _malformed(f"record {number} of file {sfi} missing: {status_text(response.status)}")
+        status = status_text(response.status)
+        raise _malformed(f"文件 {sfi} 缺少记录 {number}：{status}", f"record {number} of file {sfi} missing: {status}")
     nodes = tlv.parse(response.data)
     if len(nodes) != 1 or nodes[0].tag != Tag.RECORD:
-        raise _malformed(f"record {number} of file {sfi} is no record")
+        raise _malformed(f"文件 {sfi} 的记录 {number} 格式不对", f"record {number} of file {sfi} is no record")
     return nodes[0]
 
 
-def _malformed(reason: str) -> MalformedCard:
-    return MalformedCard("read card", "chip data", reason=reason)
+def _malformed(zh: str, en: str) -> MalformedCard:
+    return MalformedCard("read card", "chip data", reason_zh=zh, reason_en=en)

@@ -40,7 +40,7 @@ class Tlv:
 def parse(data: bytes) -> tuple[Tlv, ...]:
     """The data objects of `data`, in order. Raises `MalformedCard` when it is cut off, over-long or too deep."""
     if len(data) > TLV_OCTETS_MAX:
-        raise _malformed(f"TLV of {len(data)} octets")
+        raise _malformed(f"TLV 数据 {len(data)} 字节", f"TLV of {len(data)} octets")
     return _Parser().nodes(data, depth=1)
 
 
@@ -71,14 +71,14 @@ def encode(tag: int, *values: bytes) -> bytes:
 def read_tag(data: bytes, start: int) -> tuple[int, int]:
     """The tag at `start` and the index behind it; DOLs use it too."""
     if start >= len(data):
-        raise _malformed("tag cut off")
+        raise _malformed("标签不完整", "tag cut off")
     end = start + 1
     if data[start] & _MORE_TAG_OCTETS == _MORE_TAG_OCTETS:
         while True:
             if end >= len(data):
-                raise _malformed("tag cut off")
+                raise _malformed("标签不完整", "tag cut off")
             if end - start >= TAG_OCTETS_MAX:
-                raise _malformed("over-long tag")
+                raise _malformed("标签过长", "over-long tag")
             end += 1
             if not data[end - 1] & 0x80:
                 break
@@ -93,7 +93,7 @@ class _Parser:
 
     def nodes(self, data: bytes, depth: int) -> tuple[Tlv, ...]:
         if depth > TLV_DEPTH_MAX:
-            raise _malformed("TLV nested too deeply")
+            raise _malformed("TLV 嵌套过深", "TLV nested too deeply")
         found: list[Tlv] = []
         index = 0
         while index < len(data):
@@ -107,12 +107,12 @@ class _Parser:
     def _node(self, data: bytes, start: int, depth: int) -> tuple[Tlv, int]:
         self._nodes += 1
         if self._nodes > TLV_NODES_MAX:
-            raise _malformed("too many data objects")
+            raise _malformed("数据对象过多", "too many data objects")
         tag, index = read_tag(data, start)
         length, index = _read_length(data, index)
         end = index + length
         if end > len(data):
-            raise _malformed(f"{tag_name(tag)} cut off")
+            raise _malformed(f"标签 {tag:02X} 不完整", f"{tag_name(tag)} cut off")
         value = data[index:end]
         children = self.nodes(value, depth + 1) if data[start] & _CONSTRUCTED else ()
         return Tlv(tag, value, children), end
@@ -120,15 +120,15 @@ class _Parser:
 
 def _read_length(data: bytes, start: int) -> tuple[int, int]:
     if start >= len(data):
-        raise _malformed("length cut off")
+        raise _malformed("长度不完整", "length cut off")
     first = data[start]
     if first < 0x80:
         return first, start + 1
     end = start + 1 + (first & 0x7F)
     if first == 0x80 or end - start > LENGTH_OCTETS_MAX:
-        raise _malformed("length form not allowed")
+        raise _malformed("长度格式不允许", "length form not allowed")
     if end > len(data):
-        raise _malformed("length cut off")
+        raise _malformed("长度不完整", "length cut off")
     return int.from_bytes(data[start + 1 : end]), end
 
 
@@ -140,5 +140,5 @@ def _encode_length(length: int) -> bytes:
     return bytes([0x80 | len(octets)]) + octets
 
 
-def _malformed(reason: str) -> MalformedCard:
-    return MalformedCard("read card", "chip data", reason=reason)
+def _malformed(zh: str, en: str) -> MalformedCard:
+    return MalformedCard("read card", "chip data", reason_zh=zh, reason_en=en)

@@ -15,18 +15,18 @@ ISO_DEP_PROTOCOL_B = 0x01  # the same for type B, in the protocol information
 MORE = 0x40  # status: the card has more to say
 STATUS_MASK = 0x3F
 RADIO_ERRORS = {
-    0x01: "no answer",
-    0x02: "checksum",
-    0x03: "parity",
-    0x05: "framing",
-    0x06: "collision",
-    0x07: "buffer too small",
-    0x09: "overflow",
-    0x0B: "protocol",
-    0x0D: "overheated",
-    0x13: "format",
-    0x27: "card not active",
-    0x2B: "card gone",
+    0x01: Words("没有应答", "no answer"),
+    0x02: Words("校验和不符", "checksum"),
+    0x03: Words("奇偶校验不符", "parity"),
+    0x05: Words("帧格式有误", "framing"),
+    0x06: Words("多卡冲突", "collision"),
+    0x07: Words("缓冲区过小", "buffer too small"),
+    0x09: Words("缓冲区溢出", "overflow"),
+    0x0B: Words("协议有误", "protocol"),
+    0x0D: Words("模块过热", "overheated"),
+    0x13: Words("格式有误", "format"),
+    0x27: Words("卡片未激活", "card not active"),
+    0x2B: Words("卡片已移开", "card gone"),
 }
 
 
@@ -52,7 +52,7 @@ class ModuleAnswerUnknown(ReaderError):
     """The module answered something that its manual does not know."""
 
     code = "module-answer-unknown"
-    what = Words("NFC 模块的应答无法理解（{reason}）", "the NFC module's answer makes no sense ({reason})")
+    what = Words("NFC 模块的应答无法理解（{reason_zh}）", "the NFC module's answer makes no sense ({reason_en})")
     hint = Words("请确认所接的是 PN532 模块", "check that the module is a PN532")
 
 
@@ -60,7 +60,7 @@ class RadioFailed(CardError):
     """The radio link between module and card broke."""
 
     code = "radio-failed"
-    what = Words("与卡片的无线通信中断（{reason}）", "the radio link to the card broke ({reason})")
+    what = Words("与卡片的无线通信中断（{reason_zh}）", "the radio link to the card broke ({reason_en})")
     hint = Words("请将卡片平放在读卡区，看到结果后再取走", "lay the card flat on the reader until the answer appears")
 
 
@@ -120,7 +120,7 @@ def exchange_with(target: Target, command: bytes) -> bytes:
 def parse_firmware(answer: bytes) -> Firmware:
     """GetFirmwareVersion's answer. Raises `ModuleAnswerUnknown`."""
     if len(answer) != 4:
-        raise _unknown("firmware version")
+        raise _unknown("固件版本", "firmware version")
     return Firmware(answer[0], answer[1], answer[2])
 
 
@@ -129,28 +129,29 @@ def parse_target(answer: bytes, modulation: Modulation) -> Target | None:
     if answer[:1] == b"\x00":
         return None
     if len(answer) < 2:
-        raise _unknown("card list")
+        raise _unknown("卡片列表", "card list")
     number, card = answer[1], answer[2:]
     if modulation is Modulation.TYPE_A:
         # SENS_RES (2 octets), SEL_RES, length of the UID, UID, and the ATS of a card that speaks ISO/IEC 14443-4
         if len(card) < 4 or len(card) < 4 + card[3]:
-            raise _unknown("card list")
+            raise _unknown("卡片列表", "card list")
         return Target(number, bool(card[2] & ISO_DEP_SAK), card[4 : 4 + card[3]])
     # ATQB: 50, PUPI (4), application data (4), protocol information (3); then the answer to ATTRIB
     if len(card) < 12:
-        raise _unknown("card list")
+        raise _unknown("卡片列表", "card list")
     return Target(number, bool(card[10] & ISO_DEP_PROTOCOL_B), card[1:5])
 
 
 def parse_exchange(answer: bytes) -> ExchangePart:
     """InDataExchange's answer. Raises `RadioFailed` for the module's error codes and `ModuleAnswerUnknown`."""
     if not answer:
-        raise _unknown("card exchange")
+        raise _unknown("卡片应答", "card exchange")
     status = answer[0] & STATUS_MASK
     if status:
-        raise RadioFailed("read card", "PN532", reason=RADIO_ERRORS.get(status, f"code {status:02X}"))
+        told = RADIO_ERRORS.get(status, Words(f"代码 {status:02X}", f"code {status:02X}"))
+        raise RadioFailed("read card", "PN532", reason_zh=told.zh, reason_en=told.en)
     return ExchangePart(answer[1:], bool(answer[0] & MORE))
 
 
-def _unknown(what: str) -> ModuleAnswerUnknown:
-    return ModuleAnswerUnknown("talk to module", "PN532", reason=what)
+def _unknown(zh: str, en: str) -> ModuleAnswerUnknown:
+    return ModuleAnswerUnknown("talk to module", "PN532", reason_zh=zh, reason_en=en)

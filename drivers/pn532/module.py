@@ -54,7 +54,7 @@ class Pn532Module:
                     raise
         firmware = parse_firmware(self._link.command(Command.GET_FIRMWARE_VERSION))
         if firmware.chip != PN532:
-            raise ModuleAnswerUnknown("wake module", "PN532", reason=str(firmware))
+            raise ModuleAnswerUnknown("wake module", "PN532", reason_zh=f"固件 {firmware}", reason_en=str(firmware))
         self._link.command(Command.RF_CONFIGURATION, RETRIES)
         self._activated = True  # perhaps, before we came
         return firmware
@@ -95,7 +95,7 @@ class Pn532Module:
             if not part.more:
                 return data
             command = b""
-        raise MalformedCard("read card", "chip", reason="endless answer")
+        raise MalformedCard("read card", "chip", reason_zh="应答没完没了", reason_en="endless answer")
 
     def _renew_field(self) -> None:
         """Power off and on for the card: whatever state it was in, it hears the next poll."""

@@ -129,7 +129,7 @@ class _Watch:
         if target.iso_dep:
             self._read(target)
         else:
-            self._fail(NotACard("read card", self._reader.name, reason="no bank chip"))
+            self._fail(NotACard("read card", self._reader.name, reason_zh="没有银行芯片", reason_en="no bank chip"))
 
     def _read(self, target: Target) -> None:
         """Read the card, or tell why not; a card that is still there gets `ATTEMPTS_MAX` tries."""

@@ -102,7 +102,7 @@ class VirtualPn532:
         The members' chip cards have an antenna too: one that is told with contacts only elsewhere answers here as well.
         """
         if card.chip is ChipKind.NONE:
-            raise NotACard("present card", "PN532", reason="no chip")
+            raise NotACard("present card", "PN532", reason_zh="没有芯片", reason_en="no chip")
         chip = VirtualChip(card)
         if not chip.contactless:
             chip = VirtualChip(replace(card, chip=ChipKind.CONTACTLESS))

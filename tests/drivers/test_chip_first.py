@@ -141,7 +141,11 @@ def test_a_stripe_without_a_chip_does_not_use_up_the_permit_of_the_card_before(c
 
 @pytest.mark.parametrize(
     "error",
-    [MalformedCard("read", "card", reason="cut off"), CardSilent("read", "card"), CardError("read", "card")],
+    [
+        MalformedCard("read", "card", reason_zh="不完整", reason_en="cut off"),
+        CardSilent("read", "card"),
+        CardError("read", "card"),
+    ],
     ids=lambda error: error.code,
 )
 def test_a_chip_that_did_not_work_permits_a_swipe(counter: Counter, error: JingkaError) -> None:
@@ -153,7 +157,7 @@ def test_a_chip_that_did_not_work_permits_a_swipe(counter: Counter, error: Jingk
     "error",
     [
         CardRefused("read", "card", status_word="6A81"),
-        NotACard("read", "card", reason="6A82"),
+        NotACard("read", "card", reason_zh="6A82", reason_en="6A82"),
         ReaderBusy("read", CHIP),
     ],
     ids=lambda error: error.code,
@@ -176,7 +180,7 @@ def test_another_answer_between_begins_the_removals_anew(counter: Counter) -> No
     counter.rule.card_failed(CHIP, removed, STEPS)
     counter.rule.card_read(read(EntryMode.CONTACT))
     counter.rule.card_failed(CHIP, removed, STEPS)
-    counter.rule.card_failed(CHIP, NotACard("read", "card", reason="6A82"), STEPS)
+    counter.rule.card_failed(CHIP, NotACard("read", "card", reason_zh="6A82", reason_en="6A82"), STEPS)
     counter.rule.card_failed(CHIP, removed, STEPS)
     assert counter.swipe() is None
 
@@ -190,7 +194,7 @@ def test_a_bad_swipe_is_no_failed_chip(counter: Counter) -> None:
 
 def test_the_virtual_readers_failed_chip_tells_by_its_steps(counter: Counter) -> None:
     counter.tell(VIRTUAL, ReaderState.CARD)
-    counter.rule.card_failed(VIRTUAL, MalformedCard("read", "card", reason="cut off"), STEPS)
+    counter.rule.card_failed(VIRTUAL, MalformedCard("read", "card", reason_zh="不完整", reason_en="cut off"), STEPS)
     assert counter.swipe(read(EntryMode.STRIPE, reader=VIRTUAL)) is EntryMode.FALLBACK
 
 

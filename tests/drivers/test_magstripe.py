@@ -12,6 +12,7 @@ from stdnum import luhn
 
 from drivers.card import CardError, Expiry, MalformedCard, NotACard, Pan
 from drivers.magstripe import TRACK2_CHARACTERS_MAX, StripeUnread, Track2, WrongTrack, lrc, parse_track2, track2_in
+from tests.fakes.spoken import assert_spoken
 
 DIGITS = "6210947000000021"
 STRIPE = f";{DIGITS}=1808101?"  # a published UnionPay test stripe
@@ -111,6 +112,7 @@ def test_what_is_no_track_2_has_its_own_error(text: str | bytes, error: type[Car
     with pytest.raises(error) as refused:
         parse_track2(text)
     assert type(refused.value) is error
+    assert_spoken(refused.value)
 
 
 def test_track_2_ends_at_its_standard_length() -> None:

@@ -66,7 +66,7 @@ def outcomes(below: RecordingListener) -> Outcomes:
 
 
 def test_everything_is_passed_on(outcomes: Outcomes, below: RecordingListener) -> None:
-    good, bad = read(), NotACard("read card", "virtual", reason="6A82")
+    good, bad = read(), NotACard("read card", "virtual", reason_zh="6A82", reason_en="6A82")
     status = ReaderStatus("virtual", "virtual", ReaderState.READY, 0)
     outcomes.reader_changed(status)
     outcomes.card_read(good)
@@ -89,8 +89,10 @@ def test_a_read_is_kept_masked_with_its_steps(outcomes: Outcomes) -> None:
 
 
 def test_a_failure_is_kept_with_its_reason_and_how_far_it_came(outcomes: Outcomes) -> None:
-    outcomes.card_failed("virtual", MalformedCard("read card", "chip", reason="no card number"), STEPS)
-    outcomes.card_failed("stripe", NotACard("read card", "stripe", reason="track 3"))
+    outcomes.card_failed(
+        "virtual", MalformedCard("read card", "chip", reason_zh="缺少卡号", reason_en="no card number"), STEPS
+    )
+    outcomes.card_failed("stripe", NotACard("read card", "stripe", reason_zh="三磁道", reason_en="track 3"))
     swipe, chip = outcomes.history().latest
     assert not chip.ok
     assert (chip.error and chip.error.code, chip.masked, chip.read_ms) == ("card-malformed", "", 50.5)
@@ -106,7 +108,7 @@ def test_a_kept_failure_holds_no_frame_of_the_reading(outcomes: Outcomes) -> Non
         try:
             raise ValueError(octets)
         except ValueError as fault:
-            raise NotACard("read card", "virtual", reason="noise") from fault
+            raise NotACard("read card", "virtual", reason_zh="乱码", reason_en="noise") from fault
 
     try:
         fail()
@@ -130,7 +132,7 @@ def test_reads_and_failures_are_counted_by_what_they_are(outcomes: Outcomes) -> 
     outcomes.card_read(read(entry_mode=EntryMode.CONTACT))
     outcomes.card_read(read("stripe", EntryMode.STRIPE))
     for _ in range(2):
-        outcomes.card_failed("virtual", NotACard("read card", "virtual", reason="6A82"))
+        outcomes.card_failed("virtual", NotACard("read card", "virtual", reason_zh="6A82", reason_en="6A82"))
     history = outcomes.history()
     assert history.reads == {
         ("virtual", EntryMode.CONTACTLESS): 1,

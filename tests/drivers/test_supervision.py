@@ -124,7 +124,7 @@ def test_a_reader_that_fails_shows_why_and_is_started_again(
     [
         (KeyError(DIGITS), "KeyError"),
         (ValueError(f"invalid literal for int(): '{DIGITS}'"), "ValueError"),
-        (MalformedCard("read", "card", reason="escaped"), "MalformedCard"),
+        (MalformedCard("read", "card", reason_zh="漏出", reason_en="escaped"), "MalformedCard"),
         (MemoryError(), "MemoryError"),
     ],
 )

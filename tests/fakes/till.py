@@ -143,7 +143,7 @@ class Till:
 
     def fail(self) -> None:
         """Hold something to the reader that is no card."""
-        self.counter.card_failed(READER, NotACard("read card", READER, reason="6A82"))
+        self.counter.card_failed(READER, NotACard("read card", READER, reason_zh="6A82", reason_en="6A82"))
 
     def status(self) -> StatusNow:
         book = self.counter.book

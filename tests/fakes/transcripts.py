@@ -16,6 +16,7 @@ from drivers.card import CardError, CardRead, Expiry, Pan
 from drivers.chip_reading import ChipTerms
 from drivers.pboc.dol import TerminalData
 from drivers.transcript import Transcript, parse_transcript
+from tests.fakes.spoken import assert_spoken
 
 DIRECTORY = Path(__file__).parents[1] / "drivers/pboc/transcripts"
 TERMINAL = TerminalData(date(2020, 3, 31), bytes.fromhex("11223344"))  # what the transcripts' commands tell the card
@@ -38,6 +39,7 @@ def check_outcome(name: str, outcome: CardRead | CardError) -> None:
     header = TRANSCRIPTS[name].header
     if isinstance(outcome, CardError):
         assert outcome.code == header.get("error"), f"{name}: {outcome}"
+        assert_spoken(outcome)
         if "status" in header:
             assert str(outcome.details["status_word"]).startswith(header["status"])
         return

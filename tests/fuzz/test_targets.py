@@ -112,7 +112,7 @@ def test_an_endless_reading_is_a_finding_and_is_ended() -> None:
 
 def test_an_error_that_tells_a_card_number_is_a_finding() -> None:
     def blab(data: bytes) -> None:
-        raise MalformedCard("read card", "judged", reason="6210947000000021")
+        raise MalformedCard("read card", "judged", reason_en="6210947000000021")
 
     with pytest.raises(AssertionError, match="tells 16 digits"):
         judged(blab, allowed=MalformedCard)(b"")
@@ -121,7 +121,7 @@ def test_an_error_that_tells_a_card_number_is_a_finding() -> None:
 @pytest.mark.parametrize("kept", ["6210947000000021", b"6210947000000021", bytearray.fromhex("6210947000000021")])
 def test_a_traceback_that_holds_a_card_number_is_a_finding(kept: object) -> None:
     names = {"__name__": "drivers.judged", "MalformedCard": MalformedCard, "kept": kept}
-    exec("def keep(card):\n    raise MalformedCard('read', 'judged', reason='none')", names)
+    exec("def keep(card):\n    raise MalformedCard('read', 'judged', reason_en='none')", names)
     with pytest.raises(MalformedCard) as error:
         names["keep"](kept)  # type: ignore[operator]
     with pytest.raises(AssertionError, match="keeps a card in card"):

@@ -17,6 +17,7 @@ from drivers.pboc.exchange import TransmissionProtocol
 from drivers.pboc.read import AFL_RECORDS_MAX, ChipRead, FileRange, parse_locator, read_card
 from drivers.pboc.tlv import encode
 from tests.fakes.scripted_card import ScriptedCard
+from tests.fakes.spoken import assert_spoken
 
 T0, T1 = TransmissionProtocol.T0, TransmissionProtocol.T1
 TERMINAL = TerminalData(date(2020, 3, 31), bytes.fromhex("11223344"))
@@ -245,7 +246,7 @@ MALFORMED = {
     "track 2 has no expiry and service code": tlv("77", "82027C00 5710 62509460000000160301222000000000"),
     "track 2 too long": tlv("77", "82027C00 5714", "62" * 20),
     "card number too long": tlv("77", "82027C00 5A0B", "62" * 11),
-    "12 characters": tlv("77", "82027C00 5A06625094600000 5F2403310131"),
+    "a number of 12 characters": tlv("77", "82027C00 5A06625094600000 5F2403310131"),
     "file locator cut off": tlv("80", "7C00 080101"),
     "file locator out of range": tlv("80", "7C00 FF010100"),
     "57 track 2 equivalent cut off": "7706 82027C00 5713",
@@ -256,7 +257,8 @@ MALFORMED = {
 def test_contradictory_or_broken_card_data_are_malformed(reason: str) -> None:
     with pytest.raises(MalformedCard) as caught:
         read(opened_with(MALFORMED[reason] + OK))
-    assert caught.value.details["reason"] == reason
+    assert caught.value.details["reason_en"] == reason
+    assert_spoken(caught.value)
 
 
 def test_a_record_that_the_locator_names_and_the_card_lacks_is_malformed() -> None:

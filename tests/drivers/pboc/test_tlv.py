@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from drivers.card import MalformedCard
 from drivers.pboc import tlv
 from drivers.pboc.tags import Tag, tag_name
+from tests.fakes.spoken import assert_spoken
 
 # A PPSE answer as a UnionPay card gives it
 PPSE = bytes.fromhex(
@@ -68,7 +69,8 @@ def test_zero_octets_between_objects_are_padding() -> None:
 def test_each_way_to_break_a_length_has_its_reason(data: str, reason: str) -> None:
     with pytest.raises(MalformedCard) as caught:
         tlv.parse(bytes.fromhex(data))
-    assert caught.value.details["reason"] == reason
+    assert caught.value.details["reason_en"] == reason
+    assert_spoken(caught.value)
 
 
 def test_depth_is_bounded() -> None:

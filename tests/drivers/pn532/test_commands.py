@@ -21,6 +21,7 @@ from drivers.pn532.commands import (
     parse_target,
     poll_for,
 )
+from tests.fakes.spoken import assert_spoken
 
 CARD_A = bytes.fromhex("0101000420040A1B2C3D0578807002")  # one card, target 1, SENS_RES, SEL_RES 20, UID, ATS
 CLASSIC = bytes.fromhex("010100040804112233" + "44")  # SEL_RES 08: MIFARE Classic
@@ -87,7 +88,8 @@ def test_parts_of_an_answer_say_whether_more_comes() -> None:
 def test_each_error_code_is_told_in_words(status: int, reason: str) -> None:
     with pytest.raises(RadioFailed) as failed:
         parse_exchange(bytes((status,)))
-    assert failed.value.details["reason"] == reason
+    assert failed.value.details["reason_en"] == reason
+    assert_spoken(failed.value)
 
 
 @given(st.binary(max_size=270), st.sampled_from(Modulation))

@@ -78,7 +78,10 @@ async def test_before_the_first_card_there_is_an_empty_list(stranger: httpx.Asyn
 
 async def test_reads_are_counted_for_prometheus(stranger: httpx.AsyncClient, till: Till) -> None:
     till.reads = history_of(
-        card_read(), card_read(), card_read(EntryMode.FALLBACK, "stripe"), NotACard("read card", READER, reason="6A82")
+        card_read(),
+        card_read(),
+        card_read(EntryMode.FALLBACK, "stripe"),
+        NotACard("read card", READER, reason_zh="6A82", reason_en="6A82"),
     )
     numbers = await samples(stranger)
     assert numbers["jingka_card_reads_total", frozenset({READER, "contactless"})] == 2

@@ -104,7 +104,7 @@ async def test_a_failure_is_told_with_its_reason_hint_and_steps(
 async def test_an_open_list_of_steps_stays_open_when_the_page_is_refreshed(
     manager: httpx.AsyncClient, till: Till
 ) -> None:
-    till.reads = history_of(card_read(), NotACard("read card", READER, reason="6A82"))
+    till.reads = history_of(card_read(), NotACard("read card", READER, reason_zh="6A82", reason_en="6A82"))
     page = (await manager.get("/status/parts")).text
     assert '<details id="read-2" hx-preserve>' in page, "one place for each outcome, whatever comes after it"
 
