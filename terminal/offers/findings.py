@@ -23,13 +23,17 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One mistake (`error`: the book cannot be used) or doubt (`warning`). `line` is 1-based, None when not known."""
+    """One mistake (`error`: the book cannot be used) or doubt (`warning`). `line` is 1-based, None when not known.
+
+    What to do about it is `nearest`, the word that was probably meant, or else `advice`.
+    """
 
     severity: Severity
     location: Location
     problem: Words
     nearest: str | None = None
     line: int | None = None
+    advice: Words | None = None
 
     @property
     def path(self) -> str:
@@ -44,23 +48,28 @@ class Finding:
         if self.line:
             place += f"（第 {self.line} 行）" if chinese else f" (line {self.line})"
         problem = self.problem.zh if chinese else self.problem.en
-        if not self.nearest:
-            return f"{place}：{problem}" if chinese else f"{place}: {problem}"
-        return (
-            f"{place}：{problem}，是不是 {self.nearest}？"
-            if chinese
-            else f"{place}: {problem}; did you mean {self.nearest}?"
-        )
+        said = f"{place}：{problem}" if chinese else f"{place}: {problem}"
+        if self.nearest:
+            return f"{said}，是不是 {self.nearest}？" if chinese else f"{said}; did you mean {self.nearest}?"
+        if self.advice:
+            return f"{said}；建议：{self.advice.zh}" if chinese else f"{said}; {self.advice.en}"
+        return said
 
 
-def error(location: Location, zh: str, en: str, near: str | None = None) -> Finding:
-    """A mistake: the book cannot be used. `near` is what was probably meant."""
-    return Finding("error", location, Words(zh, en), near)
+def error(location: Location, zh: str, en: str, suggestion: str | Words) -> Finding:
+    """A mistake: the book cannot be used. `suggestion` is the word that was probably meant, or what to do."""
+    return _finding_of("error", location, Words(zh, en), suggestion)
 
 
-def warning(location: Location, zh: str, en: str) -> Finding:
-    """A doubt: the book can be used, and a person should look at this."""
-    return Finding("warning", location, Words(zh, en))
+def warning(location: Location, zh: str, en: str, suggestion: Words) -> Finding:
+    """A doubt: the book can be used, and a person should look at this and at what is suggested."""
+    return _finding_of("warning", location, Words(zh, en), suggestion)
+
+
+def _finding_of(severity: Severity, location: Location, problem: Words, suggestion: str | Words) -> Finding:
+    if isinstance(suggestion, str):
+        return Finding(severity, location, problem, suggestion)
+    return Finding(severity, location, problem, advice=suggestion)
 
 
 def nearest(word: str, known: Collection[str]) -> str | None:

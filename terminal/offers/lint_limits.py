@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise, permutations
 
+from config.errors import Words
 from terminal.offers.counts import Count, Limit, Offline, Scope, Window
 from terminal.offers.findings import Finding, Location, warning
 from terminal.offers.model import Book, Offer
-from terminal.offers.prices import ByCategory, FixedUnit, FlatUpTo, NthFree, Tiers
+from terminal.offers.prices import ByCategory, FixedUnit, FlatUpTo, Free, NthFree, PayPercent, Tiers
 from terminal.offers.proofs import VoucherProof
 
 # What one scope's counter is a part of: a terminal stands in a shop, a shop belongs to a merchant, all to the city.
@@ -18,6 +19,8 @@ _WITHIN = {
     Scope.TERMINAL: {Scope.TERMINAL, Scope.SITE, Scope.MERCHANT},
     Scope.CAMPAIGN: set[Scope](),
 }
+_WRITE_THE_FEE = Words("写明金额（单位：分），或删去这项费用", "write its amount in fen, or take the fee out")
+_CHEAPER = Words("写更低的价格", "write a lower price")
 _LONGER = {
     Window.SALE: set(Window),
     Window.DAY: set(Window) - {Window.SALE},
@@ -39,6 +42,10 @@ def idle_limits(_book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
                 (*here, "limits", offer.limits.index(narrow), "max"),
                 f"上限 {narrow.max} 永远达不到：限额 {wide.id} 一共只有 {wide.max}",
                 f"allows {narrow.max} and never bites, for the wider limit {wide.id} allows {wide.max} in all",
+                Words(
+                    f"提高 {wide.id}，或把它降到 {wide.max} 以下",
+                    f"raise {wide.id}, or bring it below {wide.max}",
+                ),
             )
 
 
@@ -63,8 +70,9 @@ def odd_grants(_book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
         if limit.offline in {Offline.LEASE, Offline.REFUSE} and set(limit.per) != {Scope.CAMPAIGN}:
             yield warning(
                 (*here, "limits", index, "offline"),
-                f'{limit.offline} 只适合全市名额（per = ["campaign"]）；个人限额用 flag',
-                f'is {limit.offline}, which suits a citywide pool (per = ["campaign"]); a limit like this is a flag',
+                f'{limit.offline} 只适合全市名额（per = ["campaign"]）',
+                f'is {limit.offline}, which suits a citywide pool (per = ["campaign"])',
+                Words('写 offline = "flag"', 'write offline = "flag"'),
             )
 
 
@@ -76,8 +84,12 @@ def reusable_vouchers(_book: Book, offer: Offer, here: Location) -> Iterator[Fin
         if isinstance(proof, VoucherProof):
             yield warning(
                 (*here, "proof", index),
-                '同一张券可以反复使用：缺少 per = ["voucher"] 的限额',
-                'lets one voucher be used again and again: no limit is per = ["voucher"]',
+                "同一张券可以反复使用",
+                "lets one voucher be used again and again",
+                Words(
+                    '加一条限额：per = ["voucher"]，max = 1，window = "ever"',
+                    'add a limit with per = ["voucher"], max = 1 and window = "ever"',
+                ),
             )
 
 
@@ -90,9 +102,13 @@ def idle_fees(_book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
                 (*here, "fees", index, "unless_proof"),
                 f"{fee.unless_proof} 是必须出示的，这项费用永远不收",
                 f"names {fee.unless_proof}, which everybody must bring: the fee is never charged",
+                Words(
+                    f"把 {fee.unless_proof} 写成 optional = true，或删去这项费用",
+                    f"make {fee.unless_proof} optional = true, or take the fee out",
+                ),
             )
         if fee.amount_fen == 0:
-            yield warning((*here, "fees", index, "amount_fen"), "费用为零", "is a fee of nothing")
+            yield warning((*here, "fees", index, "amount_fen"), "费用为零", "is a fee of nothing", _WRITE_THE_FEE)
 
 
 def helpless_prices(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
@@ -105,15 +121,30 @@ def helpless_prices(book: Book, offer: Offer, here: Location) -> Iterator[Findin
             amount = rate.unit_fen if isinstance(rate, FixedUnit) else None
             if listed is not None and amount is not None and amount >= listed:
                 yield warning(
-                    (*place, "rates", name), f"不低于原价 {listed}，没有优惠", f"is not below its list price {listed}"
+                    (*place, "rates", name),
+                    f"不低于原价 {listed}，没有优惠",
+                    f"is not below its list price {listed}",
+                    _CHEAPER,
                 )
             if isinstance(rate, FlatUpTo) and rate.pay_fen >= rate.covers_fen:
-                yield warning((*place, "rates", name), "不低于所含金额", "is not below what it covers")
+                yield warning((*place, "rates", name), "不低于所含金额", "is not below what it covers", _CHEAPER)
     bill = bill_fen_max(book, offer)
     if isinstance(price, FlatUpTo) and bill is not None and price.pay_fen >= bill:
-        yield warning((*place, "pay_fen"), f"一笔最多 {bill}，没有优惠", f"is never a benefit: no bill exceeds {bill}")
+        yield warning(
+            (*place, "pay_fen"),
+            f"一笔最多 {bill}，没有优惠",
+            f"is never a benefit: no bill exceeds {bill}",
+            _CHEAPER,
+        )
     if _listed_at_nothing(book, offer) and not _begins(book, offer):
-        yield warning(place, "原价为零，没有优惠", "is never a benefit: everything it is for costs nothing")
+        yield warning(
+            place,
+            "原价为零，没有优惠",
+            "is never a benefit: everything it is for costs nothing",
+            Words(
+                "写上类别的原价 list_fen，或不写由收银员输入", "write the categories' list_fen, or none, to be typed"
+            ),
+        )
 
 
 def odd_steps(_book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
@@ -126,6 +157,10 @@ def odd_steps(_book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
                     (*place, "steps", index, "pay_bp"),
                     f"买得更多却不更便宜：前一档是 {before.pay_bp}",
                     f"makes more no cheaper: the step before it is {before.pay_bp}",
+                    Words(
+                        f"写低于 {before.pay_bp} 的数，或删去这一档",
+                        f"write less than {before.pay_bp}, or take the step out",
+                    ),
                 )
     most = units_max(offer)
     if most is not None:
@@ -136,7 +171,10 @@ def odd_steps(_book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
             beyond, key = price.steps[-1].from_, (*place, "steps", len(price.steps) - 1, "from")
         if beyond is not None:
             yield warning(
-                key, f"一笔最多 {most}，到不了 {beyond}", f"is never reached: a bill may hold {most}, not {beyond}"
+                key,
+                f"一笔最多 {most}，到不了 {beyond}",
+                f"is never reached: a bill may hold {most}, not {beyond}",
+                Words(f"写 {most} 或更小的数，或提高限额", f"write {most} or less, or raise the limit"),
             )
 
 
@@ -162,6 +200,7 @@ def idle_caps(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
                 (*here, "saving_max_fen"),
                 f"一笔最多优惠 {savable}，封顶不起作用",
                 f"never bites: no bill saves more than {savable}",
+                Words(f"写低于 {savable} 的数，或删去封顶", f"write less than {savable}, or take the cap out"),
             )
     if least is None:
         return
@@ -170,13 +209,56 @@ def idle_caps(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
             (*here, "what", "min_spend_fen"),
             f"一笔最多 {most}，达不到最低消费",
             f"is never reached: no bill comes to more than {most}",
+            Words(f"写 {most} 或更小的数，或提高限额", f"write {most} or less, or raise the limit"),
         )
     if isinstance(offer.price, FlatUpTo) and least > offer.price.covers_fen:
         yield warning(
             (*here, "what", "min_spend_fen"),
             f"高于一口价所含的 {offer.price.covers_fen}",
             f"is above what the flat price covers, {offer.price.covers_fen}",
+            Words("降低最低消费，或让一口价包含更多", "ask for less, or let the flat price cover more"),
         )
+
+
+def starved_budgets(book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
+    """A budget of money that is not enough for one unit of the cheapest kind: nothing is ever sold."""
+    least = _saving_fen_min(book, offer)
+    if least is None:
+        return
+    for index, limit in enumerate(offer.limits):
+        if limit.count is Count.FEN and limit.max < least:
+            yield warning(
+                (*here, "limits", index, "max"),
+                f"一份就要优惠 {least}，这笔预算一份也不够",
+                f"is never enough: one unit alone saves {least}",
+                Words(
+                    f"单位是分：写 {least} 或更大的数，或用 saving_max_fen 封顶",
+                    f"it is in fen: write {least} or more, or cap a sale with saving_max_fen",
+                ),
+            )
+
+
+def _saving_fen_min(book: Book, offer: Offer) -> int | None:
+    """What one unit saves at the least, in fen; None when list prices are open or the price depends on more."""
+    price = offer.price
+    listed = [book.categories[name].list_fen for name in offer.what.categories if name in book.categories]
+    savings = []
+    for fen in listed:
+        if fen is None:
+            return None
+        match price:
+            case FixedUnit():
+                savings.append(fen - price.unit_fen)
+            case PayPercent():
+                savings.append(fen * (10_000 - price.pay_bp) // 10_000)
+            case Free():
+                savings.append(fen)
+            case _:
+                return None
+    least = min((saving for saving in savings if saving > 0), default=None)
+    if least is None or offer.saving_max_fen is None:
+        return least
+    return min(least, offer.saving_max_fen)
 
 
 def units_max(offer: Offer) -> int | None:

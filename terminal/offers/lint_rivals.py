@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, time
 from itertools import combinations
 
+from config.errors import Words
 from terminal.offers.catalogue import ChoiceAttribute
 from terminal.offers.findings import FINDINGS_MAX, Finding, warning
 from terminal.offers.model import Book, DayKind, Offer, OpenWindow, Weekday, When
@@ -32,10 +33,11 @@ def silent_rivals(book: Book) -> Iterator[Finding]:
                 told.add(pair)
                 yield warning(
                     ("offers", pair[1]),
-                    f"与 {one.id} 同时同地都适用于 {category}，却不在同一组，谁被选中无人说明；"
-                    f'可写 combines = {{ group = "{one.group}" }}',
-                    f"competes with {one.id} for {category} at the same place and time, in another group; "
-                    f'consider combines = {{ group = "{one.group}" }}',
+                    f"与 {one.id} 同时同地都适用于 {category}，却不在同一组，谁被选中无人说明",
+                    f"competes with {one.id} for {category} at the same place and time, in another group",
+                    Words(
+                        f'写 combines = {{ group = "{one.group}" }}', f'write combines = {{ group = "{one.group}" }}'
+                    ),
                 )
             if len(told) >= FINDINGS_MAX:
                 return
@@ -55,6 +57,7 @@ def campaign_ends(book: Book) -> Iterator[Finding]:
                     ("offers", index, "when", key),
                     f"同一活动 {offer.campaign} 中 {named} 的{label}是 {known}",
                     f"differs from {named} of the same campaign {offer.campaign}, which has {known}",
+                    Words(f"写 {known}，或另起一个 campaign", f"write {known}, or give it a campaign of its own"),
                 )
 
 

@@ -7,11 +7,15 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
 
+from config.errors import Words
 from terminal.offers.findings import Finding, Location, warning
 from terminal.offers.model import Book, Offer
 from terminal.offers.prepared import attributes_read
 from terminal.offers.values import Wording
 
+_TRANSLATE = Words("补上译文", "put in the translation")
+_UNUSED = Words("删去，或在一项优惠中写上它", "take it out, or name it in an offer")
+_ONCE = Words("只留一处", "keep one of them")
 _CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
 _SMALL_LETTER = re.compile(r"[a-z]")  # "2D" and "VIP" are the same in both languages; a word has small letters
 
@@ -24,9 +28,9 @@ def untranslated(book: Book) -> Iterator[Finding]:
 def _wordings(value: object, here: Location) -> Iterator[Finding]:
     if isinstance(value, Wording):
         if _CHINESE.search(value.en):
-            yield warning((*here, "en"), f"不是英文：{value.en}", f"is not English: {value.en}")
+            yield warning((*here, "en"), f"不是英文：{value.en}", f"is not English: {value.en}", _TRANSLATE)
         if not _CHINESE.search(value.zh) and _SMALL_LETTER.search(value.zh):
-            yield warning((*here, "zh"), f"不是中文：{value.zh}", f"is not Chinese: {value.zh}")
+            yield warning((*here, "zh"), f"不是中文：{value.zh}", f"is not Chinese: {value.zh}", _TRANSLATE)
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from _wordings(getattr(value, name), (*here, name))
@@ -44,16 +48,16 @@ def unused(book: Book) -> Iterator[Finding]:
     asked = {name for offer in book.offers for name in attributes_read(offer)}
     for name in book.categories:
         if name not in sold:
-            yield warning(("categories", name), "没有优惠使用这个类别", "is a category of no offer")
+            yield warning(("categories", name), "没有优惠使用这个类别", "is a category of no offer", _UNUSED)
     for name in book.attributes:
         if name not in asked:
-            yield warning(("attributes", name), "没有优惠问这个问题", "is a question that no offer asks")
+            yield warning(("attributes", name), "没有优惠问这个问题", "is a question that no offer asks", _UNUSED)
     if any(not offer.where.merchants and not offer.where.sites for offer in book.offers):
         return
     named = {name.partition("/")[0] for offer in book.offers for name in (*offer.where.merchants, *offer.where.sites)}
     for index, merchant in enumerate(book.merchants):
         if merchant.id not in named:
-            yield warning(("merchants", index), "这家商户没有任何优惠", "is a merchant without any offer")
+            yield warning(("merchants", index), "这家商户没有任何优惠", "is a merchant without any offer", _UNUSED)
 
 
 def written_twice(_book: Book, offer: Offer, here: Location) -> Iterator[Finding]:
@@ -67,11 +71,12 @@ def written_twice(_book: Book, offer: Offer, here: Location) -> Iterator[Finding
     )
     for place, names in lists:
         for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-            yield warning((*here, *place), f"{name} 写了两次", f"names {name} twice")
+            yield warning((*here, *place), f"{name} 写了两次", f"names {name} twice", _ONCE)
     for site in offer.where.sites:
         if site.partition("/")[0] in offer.where.merchants:
             yield warning(
                 (*here, "where", "sites"),
                 f"{site} 所属商户已整家列出",
                 f"names {site}, whose whole merchant is named already",
+                _ONCE,
             )

@@ -18,6 +18,7 @@ from tests.fakes.offers import BOOK
 PLAIN: dict[str, Any] = json.loads(canonical_json(BOOK.book))
 Change = Callable[[dict[str, Any]], object]
 SHOWING_LIMIT = {"id": "s", "max": 1, "count": "uses", "per": ["showing"], "window": "ever", "offline": "local"}
+NAME = {"zh": "甲", "en": "one"}
 FILM, LAUNDRY, HAIRCUT, PASS = range(4)
 
 
@@ -48,6 +49,7 @@ def offer(index: int, **changes: Any) -> Change:
         ),
         (offer(FILM, what={"categories": ["film-ticket"], "asks": ["formad"]}), "offers[0].what.asks", "format"),
         (offer(FILM, where={"merchants": ["dongsy"]}), "offers[0].where.merchants", "dongsi"),
+        (offer(FILM, where={"merchants": ["zzz"]}), "offers[0].where.merchants", None),
         (offer(FILM, where={"sites": ["parks/tiantang"]}), "offers[0].where.sites", "parks/tiantan"),
         (offer(FILM, what={"categories": ["film-tickets"]}), "offers[0].what.categories", "film-ticket"),
         (
@@ -88,6 +90,26 @@ def offer(index: int, **changes: Any) -> Change:
             "offers[2].proof",
             None,
         ),
+        (
+            lambda p: p["attributes"].update(row={"kind": "number", "label": NAME, "min": 5, "max": 4}),
+            "attributes.row.max",
+            None,
+        ),
+        (
+            lambda p: (
+                p["attributes"].update(row={"kind": "number", "label": NAME}),
+                p["offers"][FILM]["what"].update(any={"row": ["1"]}),
+            ),
+            "offers[0].what.any.row",
+            None,
+        ),
+        (
+            offer(LAUNDRY, price={"kind": "by_category", "rates": {"laundri": {"kind": "free"}}}),
+            "offers[1].price.rates.laundri",
+            "laundry",
+        ),
+        (offer(FILM, takes={"offer": "winter-laundry"}), "offers[0].takes.offer", None),
+        (offer(FILM, takes={"offer": "winter-laundri"}), "offers[0].takes.offer", "winter-laundry"),
         (lambda p: p["offers"][3]["fees"].append(p["offers"][3]["fees"][0]), "offers[3].fees[1].id", None),
         (
             lambda p: p["offers"][3]["fees"][0].update(unless_proof="transitcard"),
@@ -99,6 +121,7 @@ def offer(index: int, **changes: Any) -> Change:
 def test_mistake_makes_the_book_unusable(change: Change, path: str, nearest: str | None) -> None:
     found = {finding.path: finding for finding in findings(change)}
     assert (found[path].severity, found[path].nearest) == ("error", nearest)
+    assert nearest or found[path].advice, "nothing is suggested"
     plain = copy.deepcopy(PLAIN)
     change(plain)
     with pytest.raises(BookInvalid):
@@ -119,6 +142,13 @@ def test_doubt_is_a_warning_and_the_book_still_loads(change: Change, path: str) 
     plain = copy.deepcopy(PLAIN)
     change(plain)
     assert parse_book(json.dumps(plain), "json")
+
+
+def test_unknown_name_far_from_all_is_told_what_there_is() -> None:
+    found = next(one for one in findings(offer(FILM, what={"categories": ["zzz"]})) if "zzz" in one.problem.en)
+    there = "there are: film-ticket, haircut, laundry, park-annual-pass"
+    assert found.text("en") == f"offers[0].what.categories: names no known category: zzz; {there}"
+    assert "可用的有：film-ticket" in found.text("zh")
 
 
 def test_findings_have_a_bound() -> None:

@@ -1,4 +1,5 @@
-"""One regrettable book per doubt: the published ones with a small change, the line it is told on, and the words."""
+"""One regrettable book per doubt: the published ones with a small change, the line it is told on, the words, and what
+to do about it."""
 
 from __future__ import annotations
 
@@ -26,6 +27,11 @@ PASS_LIMIT = '{ id = "person", max = 1, count = "units", per = ["person"], windo
 HALF = 'price = { kind = "pay_percent", pay_bp = 5000 }\nlimits'
 FREE_BINDING = 'when = { since = { event = "card-issued", months = 6 } }'
 SINCE_BINDING = 'when = { since = { event = "redeemed", offer = "bookshop-binding", months = 12 } }'
+
+VISIT = """where = { merchants = ["zhongtibeili"] }
+what = { categories = ["gym-session"] }
+price = { kind = "free" }
+takes"""
 
 
 def tiers(by: str, *steps: tuple[int, int]) -> str:
@@ -91,6 +97,15 @@ DOUBTS: Sequence[tuple[str, str, str, str, str]] = [
     (EVERYDAY, 'combines = { group = "hospital-bill" }\n\n[[offers.proof]]', "[[offers.proof]]",
      'id = "hospital-insured"', 'competes with hospital for registration'),
     (WINTER, FILM_DAYS, FILM_DAYS.replace("2013-02-20", "2013-02-28"), "2013-02-20", "which has 2013-02-28"),
+    (WINTER, PASS_LIMIT, PASS_LIMIT + ',\n{ id = "money", max = 9999, count = "fen", per = ["campaign"], '
+     'window = "day", offline = "local" }', 'id = "money"', "is never enough: one unit alone saves 10000"),
+    (WINTER, HALF + " = [", 'price = { kind = "free" }\nsaving_max_fen = 5000\nlimits = [{ id = "money", max = 4999, '
+     'count = "fen", per = ["campaign"], window = "day", offline = "local" },\n', "money", "one unit alone saves 5000"),
+    (EVERYDAY, VISIT, VISIT.replace("zhongtibeili", "aquarium"), 'takes = { offer = "gym-pack" }',
+     "takes from gym-pack, sold at none of its merchants"),
+    (EVERYDAY, 'what = { categories = ["gym-pack"] }', 'what = { categories = ["gym-pack"] }\n'
+     'when = { days = ["public-holiday"], first_day = 2013-03-04, last_day = 2013-03-08 }',
+     'takes = { offer = "gym-pack" }', "takes from gym-pack, which is itself never open"),
     (WINTER, 'en = "laundry" }', 'en = "洗衣" }', 'en = "洗衣" }', "is not English"),
     (WINTER, '{ zh = "身份证"', '{ zh = "ID card"', '{ zh = "ID card"', "is not Chinese"),
     (WINTER, "[categories.haircut]", '[categories.perm]\nname = { zh = "烫发", en = "perms" }\n'
@@ -127,6 +142,10 @@ def test_doubt_is_told_on_its_line(book: str, old: str, new: str, line: str, wor
     lines = text.splitlines()
     assert any(finding.line and line in shown(lines, finding.line) for finding in told), [f.text("en") for f in told]
     assert {finding.severity for finding in findings} == {"warning"}
+    for finding in findings:
+        assert finding.advice, f"nothing is suggested: {finding.text('en')}"
+        assert finding.text("zh").endswith(f"；建议：{finding.advice.zh}")
+        assert finding.text("en").endswith(f"; {finding.advice.en}")
 
 
 @pytest.mark.parametrize("book", sorted(path.name for path in BOOKS.glob("*.toml")))
