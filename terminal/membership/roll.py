@@ -11,7 +11,6 @@ Why so: docs/decisions/0003-roll-file.md. Written by `build.py`.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import mmap
@@ -148,10 +147,9 @@ class Roll:
 
     def __init__(self, file: BinaryIO, subject: str, identity: FileIdentity, header: RollHeader, index: bytes) -> None:
         """Use `Roll.open`. `index` is the checked copy, so what was proved at opening is what every look-up uses."""
-        self._file = file
         self._subject = subject
         self._index = index
-        self._map = mmap.mmap(file.fileno(), identity.size_bytes, access=mmap.ACCESS_READ)
+        self._map = mmap.mmap(file.fileno(), identity.size_bytes, access=mmap.ACCESS_READ)  # has a handle of its own
         self.header = header
         self.identity = identity
 
@@ -165,17 +163,14 @@ class Roll:
             raise RollMissing("open roll", subject) from None
         except OSError as error:
             raise RollError("open roll", subject, reason=error.strerror) from error
-        with contextlib.ExitStack() as on_failure:
-            on_failure.callback(file.close)
+        with file:
             try:
                 identity = FileIdentity.of(os.fstat(file.fileno()))
                 front = os.pread(file.fileno(), RECORDS_OFFSET, 0)
                 header = _checked_front(front, identity.size_bytes, subject)
-                roll = cls(file, subject, identity, header, front[INDEX_OFFSET:])
+                return cls(file, subject, identity, header, front[INDEX_OFFSET:])
             except (OSError, ValueError) as error:  # a failing disk; a file cut between two lines above
                 raise RollDamaged("open roll", subject, reason=str(error)) from error
-            on_failure.pop_all()
-            return roll
 
     @property
     def count(self) -> int:
@@ -238,7 +233,6 @@ class Roll:
     def close(self) -> None:
         """Give the file back; twice is harmless."""
         self._map.close()
-        self._file.close()
 
     def _records_before(self, bucket: int) -> int:
         """How many records stand in the buckets before this one."""
@@ -250,7 +244,7 @@ class Roll:
     def _bucket(self, view: memoryview, bucket: int) -> memoryview:
         """The bucket's records, checked against their CRC-32."""
         # Touching a mapped page beyond the file's end kills the process (SIGBUS), so look before touching.
-        if os.fstat(self._file.fileno()).st_size != self.identity.size_bytes:
+        if self._map.size() != self.identity.size_bytes:
             raise RollDamaged("read roll", self._subject, reason="changed while in use")
         start = self._records_before(bucket)
         end, checksum = INDEX_ENTRY.unpack_from(self._index, bucket * INDEX_ENTRY.size)

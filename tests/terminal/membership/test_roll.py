@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import re
+import warnings
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -333,3 +335,12 @@ def test_index_covers_every_first_two_bytes() -> None:
     assert BUCKETS == 1 << 16
     assert RECORDS_OFFSET % 4_096 == 0
     assert RECORD.size == 52
+
+
+def test_a_roll_that_nobody_closed_leaves_no_open_file(tmp_path: Path) -> None:
+    write_roll([], tmp_path / "empty.roll", KEY)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        Roll.open(tmp_path / "empty.roll")
+        gc.collect()
+    assert caught == []
