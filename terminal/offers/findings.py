@@ -190,8 +190,8 @@ def _tag(member: Any) -> str | None:
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
 
 
-def line_of(location: Location, toml: str) -> int | None:
-    """The 1-based line of a location, or of the nearest thing around it that stands in the file.
+def line_of(location: Location, toml: str) -> int:
+    """The 1-based line of a location, or of the nearest thing around it that stands in the file; else the first.
 
     Reads headers and keys only, not TOML in full: good enough to send a person to the right line.
     """
@@ -205,7 +205,7 @@ def line_of(location: Location, toml: str) -> int | None:
     found = _key_line(location[matched:], lines[start + 1 : end])
     if found is not None:
         return start + 2 + found
-    return start + 1 if best else None
+    return start + 1 if best else 1
 
 
 def _headers(lines: Sequence[str]) -> list[tuple[int, Location]]:
