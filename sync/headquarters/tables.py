@@ -146,6 +146,7 @@ redemptions = Table(
     Index(None, "business_day", "id"),
     Index(None, "merchant", "business_day", "id"),
     Index(None, "changed_at", "id"),
+    Index(None, "member", "id"),
 )
 
 enrolment_codes = Table(
