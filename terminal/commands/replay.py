@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_format
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +27,8 @@ HEADINGS = (
     "草案 would pay",
     "原补贴 saved",
     "草案补贴 would save",
-    "拒绝 refused",
 )
+TOTAL = "合计 total"
 BAR_CHARS = 40  # the longest bar of the chart
 CHART_DAYS_MAX = 62  # two months, a line a day; longer ranges are shown by month
 
@@ -49,7 +49,7 @@ def run(draft: Path, first: date, last: date, config: Path, data: Path | None, *
     else:
         from rich.console import Console
 
-        show(report, Console())
+        show(report, Console(highlight=False))
     return report
 
 
@@ -92,30 +92,45 @@ def show(report: Report, console: Console) -> None:
     """The table by offer, the limits that bit, the chart by day, and some sales that would have come out otherwise."""
     from rich.table import Table
 
-    table = Table(title="重放 / replay", title_justify="left")
+    table = Table(title="重放（元） / replay (yuan)", title_justify="left")
     for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading.startswith("优惠") else "right")
+        offer_column = heading == HEADINGS[0]  # folded, never cut: the id is what the reader looks up in the book
+        table.add_column(heading, justify="left" if offer_column else "right", overflow="fold", no_wrap=False)
     for offer, total in sorted(report.offers.items()):
-        refused = ", ".join(f"{code} {count}" for code, count in total.refused.most_common())
-        table.add_row(
-            offer,
-            str(total.sales),
-            yuan(total.was_pay_fen),
-            yuan(total.would_pay_fen),
-            yuan(total.was_saving_fen),
-            yuan(total.would_save_fen),
-            refused,
-        )
+        table.add_row(offer, *_amounts(total))
+    if len(report.offers) > 1:
+        table.add_section()
+        table.add_row(TOTAL, *_amounts(_together(report.offers.values())))
     console.print(table)
+    for offer, total in sorted(report.offers.items()):
+        refused = ", ".join(f"{code} {count}" for code, count in total.refused.most_common() if count)
+        if refused:
+            console.print(f"{offer}: 拒绝 refused {refused}")
     for offer, limit in _limits(report):
         console.print(f"{offer}/{limit}: 已用 used {report.used[offer, limit]}，触限 bit {report.bites[offer, limit]}")
     _chart(report, console)
     for example in report.examples:
         became = f"{example.would_offer} {yuan(example.would_pay_fen)} {example.code}".rstrip()
-        console.print(f"{example.day} {example.id[:8]} {example.offer} {yuan(example.was_pay_fen)} → {became}")
+        console.print(f"{example.day} {example.id} {example.offer} {yuan(example.was_pay_fen)} → {became}")
     console.print(
         f"{report.sales} 笔 sales，{report.changed} 笔不同 would differ，{report.given_back} 次退回 gave back"
     )
+
+
+def _amounts(total: OfferSum) -> tuple[str, ...]:
+    """Under the headings: sales, what was and would be paid, what was and would be saved."""
+    fen = (total.was_pay_fen, total.would_pay_fen, total.was_saving_fen, total.would_save_fen)
+    return str(total.sales), *(yuan(amount) for amount in fen)
+
+
+def _together(totals: Iterable[OfferSum]) -> OfferSum:
+    together = OfferSum()
+    for total in totals:
+        together.sales += total.sales
+        together.was_list_fen += total.was_list_fen
+        together.was_pay_fen += total.was_pay_fen
+        together.would_pay_fen += total.would_pay_fen
+    return together
 
 
 def _chart(report: Report, console: Console) -> None:
@@ -147,5 +162,7 @@ def _sum(total: OfferSum) -> dict[str, Any]:
         "was_pay_fen": total.was_pay_fen,
         "would_sell": total.would_sell,
         "would_pay_fen": total.would_pay_fen,
+        "was_saving_fen": total.was_saving_fen,
+        "would_save_fen": total.would_save_fen,
         "refused": dict(total.refused),
     }

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import stat
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from config.errors import JingkaError
 from terminal.cli import app
+from terminal.commands.replay import show
 from terminal.held_quotes import QuoteRequest
 from terminal.offers.book import canonical_json, load_book
+from terminal.offers.replay import Report
 from terminal.offers.sale import SaleLine
 from terminal.offers.schema import book_schema
 from terminal.offers.signature import BookSignatureInvalid, BookUnsigned
@@ -170,12 +174,28 @@ def test_replay_of_a_draft_says_what_would_differ(sold: Path, draft: Path) -> No
     report = json.loads(jingka("replay", draft, *DAYS, "--data", sold, "--json"))
     film = report["offers"]["winter-film"]
     assert (film["sales"], film["would_sell"], film["would_pay_fen"]) == (2, 0, 24_000)
+    assert (film["was_saving_fen"], film["would_save_fen"]) == (21_000, 0)
     assert report["limits"] == [{"offer": "winter-film", "limit": "tickets", "used": 0, "bites": 3}]
     assert {example["code"] for example in report["examples"]} == {"limit-reached"}
     text = jingka("replay", draft, *DAYS, "--data", sold)
     assert "winter-film/tickets: 已用 used 0，触限 bit 3" in text
     assert "█" in text
+    assert "│ winter-film │" in text  # whole, also on a narrow screen
+    assert "winter-film: 拒绝 refused limit-reached 2" in text
+    assert all(example["id"] in text for example in report["examples"])
     assert "2 笔 sales，2 笔不同 would differ，2 次退回 gave back" in text
+
+
+def test_replay_adds_the_offers_up() -> None:
+    report = Report()
+    for offer, sales, pay_fen in (("film", 2, 1_000), ("an-offer-with-quite-a-long-name-that-is-folded", 3, 5_050)):
+        total = report.offers[offer]
+        total.sales, total.was_list_fen, total.was_pay_fen, total.would_pay_fen = sales, 10_000, pay_fen, pay_fen + 50
+    screen = Console(file=io.StringIO(), width=100)
+    show(report, screen)
+    assert isinstance(screen.file, io.StringIO)
+    rows = [[cell.strip() for cell in row.split("│")[1:-1]] for row in screen.file.getvalue().splitlines()]
+    assert ["合计 total", "5", "60.50", "61.50", "139.50", "138.50"] in rows
 
 
 def test_replay_outside_the_days_is_empty(sold: Path, draft: Path) -> None:
