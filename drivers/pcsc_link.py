@@ -55,11 +55,11 @@ class CardLink:
     def transmit(self, command: bytes, /) -> bytes:
         """One command's answer; a `Transmit` for `drivers.pboc`.
 
-        Some drivers hand up what they have when a card leaves in the middle of its answer: what ends in no status word
-        is not the card's word, and raises a `ReaderError`.
+        Some drivers hand up what they have when a card leaves in the middle of its answer, or nothing: what ends in no
+        status word is not the card's word, and raises a `ReaderError`.
         """
         code, answer = self._scard.SCardTransmit(self._card, self._protocol, list(command))
         check(code, "send command", self._reader)
-        if len(answer) >= 2 and answer[-2] not in _STATUS_OCTETS:
+        if len(answer) < 2 or answer[-2] not in _STATUS_OCTETS:
             raise ReaderError("send command", self._reader, reason="an answer cut short")
         return bytes(answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import traceback
 
 import pytest
@@ -19,7 +20,7 @@ from drivers.card import (
 )
 from drivers.pcsc import BUSY_WAIT_S
 from drivers.pcsc_service import CardSilent, Code, State
-from drivers.pcsc_visit import ATTEMPTS_MAX, BUSY_RETRY_S, RESETS_MAX
+from drivers.pcsc_visit import ATTEMPTS_MAX, BUSY_RETRY_S, PRESENCE_WAIT_S, RESETS_MAX
 from drivers.reader import ReaderState
 from drivers.virtual.card import DEMO_CARDS
 from drivers.virtual.chip import VirtualChip
@@ -160,6 +161,28 @@ def test_a_card_that_left_during_the_read_is_told_as_removed() -> None:
         assert isinstance(failure_of(listener), CardRemoved)
         listener.wait_for_state(NAME, ReaderState.READY)
     assert listener.events == ["state:card", "failed", "removed", "state:ready"]
+
+
+def test_a_pulled_card_that_pcscd_still_shows_is_waited_for_and_told_with_how_far_it_came() -> None:
+    scard = FakeScard(NAME)
+
+    class PulledAtThird(VirtualChip):
+        def __init__(self) -> None:
+            super().__init__(MEMBER)
+            self.left = 3
+
+        def transmit(self, command: bytes) -> bytes:
+            self.left -= 1
+            if self.left:
+                return super().transmit(command)
+            threading.Timer(PRESENCE_WAIT_S / 2, scard.pull, [NAME]).start()  # pcscd looks every 0.4 s
+            return b""
+
+    scard.insert(NAME, PulledAtThird())
+    with running(scard) as listener:
+        assert isinstance(failure_of(listener), CardRemoved)
+    assert scard.count("connect") == 1
+    assert [[step.status for step in steps] for steps in listener.failed_steps] == [[0x9000, 0x9000, None]]
 
 
 def test_a_card_swapped_during_the_read_is_told_as_removed_and_the_new_one_read() -> None:
@@ -345,7 +368,12 @@ class Answering(VirtualChip):
 
 @pytest.mark.parametrize(
     ("answer", "error", "attempts"),
-    [("6A82", NotACard, 1), ("6283", CardRefused, 1), ("6F05", MalformedCard, ATTEMPTS_MAX), ("", MalformedCard, 2)],
+    [
+        ("6A82", NotACard, 1),
+        ("6283", CardRefused, 1),
+        ("6F05", MalformedCard, ATTEMPTS_MAX),
+        ("", CardError, ATTEMPTS_MAX),
+    ],
 )
 def test_the_cards_own_answer_becomes_its_typed_error(answer: str, error: type[CardError], attempts: int) -> None:
     scard = FakeScard(NAME)

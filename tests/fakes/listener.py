@@ -22,6 +22,7 @@ class RecordingListener:
         self._changed = threading.Condition()  # re-entrant: a condition may call `state_of`
         self.reads: list[CardRead] = []
         self.failures: list[tuple[str, JingkaError]] = []
+        self.failed_steps: list[tuple[Step, ...]] = []  # of each failure: how far the reading came
         self.removals: list[str] = []
         self.statuses: list[ReaderStatus] = []
         self.events: list[str] = []  # "read", "failed", "removed" and "state:<state>", in the order they came
@@ -34,6 +35,7 @@ class RecordingListener:
     def card_failed(self, reader: str, error: JingkaError, steps: tuple[Step, ...] = ()) -> None:
         with self._changed:
             self.failures.append((reader, error))
+            self.failed_steps.append(steps)
             self._tell("failed")
 
     def card_removed(self, reader: str) -> None:
