@@ -14,7 +14,8 @@ LedgerError
 ├── CardNumberTyped        someone typed a card number where it would be kept for ever
 ├── RedemptionUnknown      no redemption has this id
 ├── RedemptionConflict     the redemption is in another state, or the id already names another sale
-└── LimitMoved             a limit was used up between quote and authorisation
+├── LimitMoved             a limit was used up between quote and authorisation
+└── HoldLate               what headquarters held for this sale has ended, or was given back
 """
 
 from __future__ import annotations
@@ -166,3 +167,12 @@ class LimitMoved(LedgerError):
     def max(self) -> int:
         """What may be used at most."""
         return int(str(self.details["max"]))
+
+
+class HoldLate(LedgerError):
+    """The hold of this sale may not be spent any more; nothing was written."""
+
+    code = "hold-late"
+    retry = Retry.RETRY
+    what = Words("总部为本笔预留的名额已过期", "what headquarters held for this sale has ended")
+    hint = Words("请再确认一次", "confirm once more")

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from terminal.ledger import database, health, projections, steps
+from terminal.ledger import allowances, database, health, projections, steps
+from terminal.ledger.allowances import Allowances
 from terminal.ledger.bodies import TEXT_CHARS_MAX, Authorisation, Body, check_authorisation, refuse_card_numbers
 from terminal.ledger.clock import Clock
 from terminal.ledger.entry import CASHIER_CHARS_MAX, StoredEntry
 from terminal.ledger.errors import EntryInvalid, LedgerForked, RedemptionUnknown
+from terminal.ledger.grants import Right
 from terminal.ledger.head import HeadFile
 from terminal.ledger.health import LedgerHealth
 from terminal.ledger.project import Redemption
@@ -35,6 +37,7 @@ class Ledger:
     def __init__(self, path: Path, writer: Writer, thread: WriterThread, queries: Queries, head_file: HeadFile) -> None:
         self.path = path
         self.writer = thread
+        self.allowances = Allowances(writer, thread, queries)
         self._writing = writer
         self._queries = queries
         self._head_file = head_file
@@ -69,13 +72,13 @@ class Ledger:
         self.writer.shutdown()
         self._head_file.release()
 
-    def authorise(self, asked: Authorisation) -> Redemption:
-        """Open a redemption and use up its claims, all or nothing.
+    def authorise(self, asked: Authorisation, right: Right | None = None) -> Redemption:
+        """Open a redemption and use up its claims, all or nothing. `right`: which of them rest on headquarters' grants.
 
-        Raises `LimitMoved` when a claim no longer fits, `RedemptionConflict` when the id names another sale,
-        `EntryInvalid` or `CardNumberTyped` for content that may not be kept, and `LedgerStopped` kinds.
+        Raises `LimitMoved` when a claim no longer fits, `HoldLate`, `RedemptionConflict` when the id names another
+        sale, `EntryInvalid` or `CardNumberTyped` for content that may not be kept, and `LedgerStopped` kinds.
         """
-        return self.writer.run(self._authorise, asked)
+        return self.writer.run(self._authorise, asked, right)
 
     def complete(self, redemption_id: str, cashier: str, pos_reference: str | None = None) -> Redemption:
         """The bank's POS took the money. Raises `RedemptionUnknown`, `RedemptionConflict`."""
@@ -175,7 +178,7 @@ class Ledger:
             sqlite_version=sqlite3.sqlite_version,
         )
 
-    def _authorise(self, asked: Authorisation) -> Redemption:
+    def _authorise(self, asked: Authorisation, right: Right | None) -> Redemption:
         sale = check_authorisation(asked)
         self._check_typed("authorise", sale.id, sale.cashier)
         with self._writing.transaction("authorise", sale.id) as step:
@@ -183,6 +186,8 @@ class Ledger:
             if recorded is not None:
                 steps.check_same_sale(recorded, sale)
                 return replace(recorded, repeat=True)
+            if right is not None:
+                sale = allowances.covered(step.execute, sale, right, step.clock)
             return step.record(None, sale.id, sale.cashier, sale)
 
     def _step(

@@ -117,6 +117,12 @@ class Queries:
         return Waiting(row.last - row.watermark, oldest)
 
     @contextmanager
+    def executing(self) -> Iterator[database.Execute]:
+        """Prepared text on a reading connection, for what stands beside the entries."""
+        with self._reading() as connection:
+            yield database.driver(connection)
+
+    @contextmanager
     def _reading(self) -> Iterator[Connection]:
         with database.faults("read", self._subject), self._engine.connect() as connection:
             yield connection

@@ -1,7 +1,8 @@
 """The ledger's tables as this version knows them; `migrations/` makes them, a test holds both together.
 
 `entry` is the ledger. `redemption` and `usage` are projections of it and may be rebuilt at any time. `ledger` is one
-row about the file itself: whose it is, and what headquarters has acknowledged.
+row about the file itself: whose it is, and what headquarters has acknowledged. `lease`, `allowance` and
+`renounced` are what headquarters lets this terminal spend (`grants`): no entry says it, so no rebuild touches it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from sqlalchemy import CheckConstraint, Column, Index, Integer, LargeBinary, Met
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import ClauseElement
 
-SCHEMA_REVISION = "0001"  # the migration that makes these tables
+SCHEMA_REVISION = "0002"  # the migration that makes these tables
 
 metadata = MetaData()
 
@@ -65,6 +66,39 @@ usage = Table(
     Column("key", Text, primary_key=True),
     Column("used", Integer, nullable=False),
     sqlite_with_rowid=False,
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("one", Integer, CheckConstraint("one = 1"), primary_key=True, autoincrement=False),
+    Column("generation", Integer, nullable=False),
+    Column("boot", Text, nullable=False),
+    Column("asked_ms", Integer, nullable=False),
+    Column("until_ms", Integer, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("ended", Text),
+)
+
+allowance = Table(
+    "allowance",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("offer", Text, nullable=False),
+    Column("limit_id", Text, nullable=False),  # LIMIT is a word of SQL
+    Column("granted", Integer, nullable=False),
+    Column("returned", Integer, nullable=False),
+    Column("frozen", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Sales whose hold was given back: what was asked up to this attempt is never spent, even if it was granted.
+renounced = Table(
+    "renounced",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("redemption", Text, nullable=False, unique=True),
+    Column("attempt", Integer, nullable=False),
 )
 
 TRIGGERS = ("entry_follows_the_last", "entry_is_never_changed", "entry_is_never_deleted")

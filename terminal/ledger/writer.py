@@ -71,18 +71,18 @@ class WriterThread(ThreadPoolExecutor):
 class Transaction:
     """What may be done between BEGIN IMMEDIATE and COMMIT. `head` moves with each appended entry."""
 
-    __slots__ = ("_clock", "_terminal", "execute", "head")
+    __slots__ = ("_terminal", "clock", "execute", "head")
 
     def __init__(self, connection: Connection, head: Head, terminal: str, clock: Clock) -> None:
         self.execute = database.driver(connection)
         self.head = head
         self._terminal = terminal
-        self._clock = clock
+        self.clock = clock
 
     def record(self, current: Redemption | None, redemption: str, cashier: str, body: Body) -> Redemption:
         """Append one entry and project it: the redemption after it."""
         following = journal.next_entry(
-            self.head, body, terminal=self._terminal, clock=self._clock, redemption=redemption, cashier=cashier
+            self.head, body, terminal=self._terminal, clock=self.clock, redemption=redemption, cashier=cashier
         )
         after = projections.project(self.execute, current, following, body)
         self.head = journal.append(self.execute, self.head, following)
@@ -97,7 +97,7 @@ class Writer:
         self.stopped: LedgerStopped | None = None  # read by other threads: replaced whole
         self._path = path
         self._terminal = terminal
-        self._clock = clock
+        self.clock = clock
         self._head_file = head_file
         self._engine = database.writing_engine(path)
         self._connection: Connection | None = None
@@ -135,7 +135,7 @@ class Writer:
         connection = self._ready(operation, subject)
         try:
             with connection.begin():
-                step = Transaction(connection, self.head, self._terminal, self._clock)
+                step = Transaction(connection, self.head, self._terminal, self.clock)
                 yield step
         except database.SQLITE_FAULTS as error:
             fault = database.database_fault(error, operation, subject)
@@ -172,7 +172,7 @@ class Writer:
     def _ready(self, operation: str, subject: str) -> Connection:
         """The connection, unless sales are stopped; a full or failing disk is tried again at most once a second."""
         if self.stopped is not None:
-            now_ms = self._clock.monotonic_ms()
+            now_ms = self.clock.monotonic_ms()
             if not isinstance(self.stopped, _PASSING) or now_ms < self._probe_due_ms:
                 raise type(self.stopped)(operation, subject, **self.stopped.details)
             self._probe_due_ms = now_ms + PROBE_WAIT_MS
@@ -183,7 +183,7 @@ class Writer:
     def stop(self, error: LedgerStopped) -> None:
         """Refuse every write from now on with `error`."""
         self.stopped = error
-        self._probe_due_ms = self._clock.monotonic_ms() + PROBE_WAIT_MS
+        self._probe_due_ms = self.clock.monotonic_ms() + PROBE_WAIT_MS
 
     def _migrate(self, connection: Connection) -> None:
         if database.is_behind(connection, self._path):
