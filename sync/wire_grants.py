@@ -158,6 +158,7 @@ class HoldRequest(Request):
     monotonic_ms: Uptime
     offer: Id
     revision: Annotated[int, Bounded(ge=0, le=2**31 - 1)]
+    book_hash: Annotated[str, StringConstraints(max_length=64)] = ""  # empty: the book of that revision, whatever it is
     units: Amount
     keys: Annotated[tuple[HoldKey, ...], Bounded(min_length=1, max_length=HOLD_KEYS_MAX)]
 
