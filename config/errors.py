@@ -157,7 +157,7 @@ JingkaError
 ├── PersonKnown (terminal.serving.people)
 ├── PinUnusable (terminal.serving.people)
 ├── WebError (terminal.serving.problems)
-│   ├── PinLocked (terminal.serving.people)
+│   ├── PinLocked (terminal.serving.lockouts)
 │   ├── PinWrong (terminal.serving.people)
 │   ├── ForeignRequest (terminal.serving.problems)
 │   ├── RequestTooLarge (terminal.serving.problems)

@@ -236,9 +236,11 @@ class HqSection(Section):
     names: tuple[str, ...] = ()
     port: int = Field(default=8600, ge=0, le=65535)
     database_url: str = ""  # empty: SQLite in the data directory
+    workers: int = Field(default=1, ge=1, le=16)  # processes on one port; more than one needs PostgreSQL
     language: Literal["zh", "en"] = "zh"
     clock_skew_s_max: int = Field(default=300, ge=1, le=3600)
     code_life_s: int = Field(default=3600, ge=60, le=7 * 86_400)
+    release_key: Path | None = None  # signs offer books; none: release.key in the data directory
 
 
 class HqFileSettings(_TomlSettings):
@@ -255,9 +257,11 @@ class HqSettings(Section):
     names: tuple[str, ...] = ()
     port: int
     database_url: str
+    workers: int = 1
     language: Literal["zh", "en"]
     clock_skew_s_max: int
     code_life_s: int
+    release_key: Path | None = None
     log: LogSection = LogSection()
 
 
@@ -296,7 +300,9 @@ def load_hq(path: Path | None) -> HqSettings:
     """Headquarters' settings; no file means all defaults. Raises `SettingsMissing`, `SettingsInvalid`."""
     settings = _load(path, HqFileSettings)
     base = path.resolve().parent if path else Path.cwd()
-    return HqSettings(data_dir=base / settings.data_dir, log=settings.log, **settings.hq.model_dump())
+    hq = settings.hq.model_dump()
+    hq["release_key"] = base / settings.hq.release_key if settings.hq.release_key else None
+    return HqSettings(data_dir=base / settings.data_dir, log=settings.log, **hq)
 
 
 def _load(path: Path | None, model: type[SettingsT]) -> SettingsT:

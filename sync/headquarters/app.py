@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -17,21 +18,25 @@ from config.places import PEOPLE_FILE
 from sync.errors import KeyExists
 from sync.headquarters.arrivals import Arrivals
 from sync.headquarters.door import headquarters_key
+from sync.headquarters.errors import WorkersNeedPostgresql
 from sync.headquarters.pages import page_routes
+from sync.headquarters.people.lockouts import StoredLockouts
+from sync.headquarters.people.sessions import StoredSessions
 from sync.headquarters.people_api import event_routes, fleet_routes, health_routes, report_routes, session_routes
 from sync.headquarters.service import Headquarters, utc_now
 from sync.headquarters.storage import open_storage
 from sync.headquarters.terminal_api import STATUSES, extra_of, terminal_routes
+from sync.headquarters.workers import Supervisor, listening
 from sync.private_file import create_private
 from sync.wire import BODY_BYTES_MAX
 from terminal.serving.assets import STATIC_PATH, Assets
 from terminal.serving.guard import LOOPBACK_HOSTS, Guard
 from terminal.serving.hub import Hub
 from terminal.serving.locale import SERVING_LOCALE, load_catalogue
+from terminal.serving.lockouts import Lockouts
 from terminal.serving.pages import NavLink, Pages
 from terminal.serving.people import People, Role
 from terminal.serving.problems import install_problems
-from terminal.serving.sessions import Sessions
 from terminal.serving.sign_in import Gate, sign_in_routes
 
 if TYPE_CHECKING:
@@ -45,10 +50,34 @@ NAV: Final = (NavLink("/", "nav.overview", (Role.OPERATOR,)),)
 
 
 def serve(settings: HqSettings) -> int:
-    """Run until SIGINT (returns the process's exit code) or SIGTERM (which then ends the process).
+    """Run until SIGINT (returns the process's exit code) or SIGTERM (which then ends the process; of several workers
+    it ends each, and the exit code is returned).
 
     Raises `JingkaError` when nothing can be served.
     """
+    if settings.workers == 1:
+        return _serve_alone(settings)
+    prepare(settings)
+    with listening(settings.host, settings.port) as shared:
+        Supervisor(settings.workers, lambda: _serve_alone(settings, shared)).run()
+    return 0
+
+
+def prepare(settings: HqSettings) -> None:
+    """What is made once, before workers begin: key, people, tables. Raises what `create_app` does, and
+    `WorkersNeedPostgresql`.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    headquarters_key(settings.data_dir)
+    _make_people_file(settings.data_dir / PEOPLE_FILE)
+    storage = open_storage(settings.database_url, settings.data_dir)
+    storage.close()
+    if settings.workers > 1 and storage.engine.dialect.name != "postgresql":
+        raise WorkersNeedPostgresql("serve", "hq.workers", workers=settings.workers)
+
+
+def _serve_alone(settings: HqSettings, shared: socket.socket | None = None) -> int:
+    """One process that serves, on its own port or from the socket that workers share."""
     import uvicorn
 
     server = uvicorn.Server(
@@ -64,7 +93,7 @@ def serve(settings: HqSettings) -> int:
         )
     )
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn hands Ctrl-C on once everything is closed
-        server.run()
+        server.run(sockets=[shared] if shared else None)
     return 0 if server.started else 1
 
 
@@ -75,16 +104,19 @@ def create_app(settings: HqSettings, clock: Callable[[], datetime] = utc_now) ->
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = headquarters_key(settings.data_dir)
-    gate = Gate(_people(settings.data_dir / PEOPLE_FILE), Sessions(COOKIE, idle_s=SESSION_IDLE_S))
+    storage = open_storage(settings.database_url, settings.data_dir)
+    people = _people(settings.data_dir / PEOPLE_FILE, StoredLockouts(storage, utc_now))
+    sessions = StoredSessions(COOKIE, storage, person_of=people.current, clock=utc_now, idle_s=SESSION_IDLE_S)
+    gate = Gate(people, sessions)
     hq = Headquarters(
-        open_storage(settings.database_url, settings.data_dir),
+        storage,
         key,
         clock_skew_s_max=settings.clock_skew_s_max,
         code_life_s=settings.code_life_s,
         clock=clock,
     )
     hub = Hub()
-    arrivals = Arrivals(hub)
+    arrivals = Arrivals(hub, storage.engine)
     assets = Assets()
     pages = Pages(
         HERE / "templates",
@@ -135,8 +167,12 @@ def create_app(settings: HqSettings, clock: Callable[[], datetime] = utc_now) ->
     return app
 
 
-def _people(path: Path) -> People:
+def _people(path: Path, lockouts: Lockouts) -> People:
     """Who may sign in; a file with nobody in it at the first start, so that terminals need not wait for people."""
+    _make_people_file(path)
+    return People.load(path, lockouts)
+
+
+def _make_people_file(path: Path) -> None:
     with contextlib.suppress(KeyExists):
         create_private(path, b"")
-    return People.load(path)

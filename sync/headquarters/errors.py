@@ -45,6 +45,24 @@ class StorageUnsupported(HeadquartersError):
     hint = Words("请使用 sqlite 或 postgresql 地址", "use a sqlite or postgresql URL")
 
 
+class WorkersNeedPostgresql(HeadquartersError):
+    """More than one worker on SQLite, whose file has one writer and tells nobody of changes."""
+
+    code = "workers-need-postgresql"
+    what = Words("{workers}个工作进程需要PostgreSQL数据库", "{workers} workers need a PostgreSQL database")
+    hint = Words("请设置 hq.database_url，或把 hq.workers 设为 1", "set hq.database_url, or set hq.workers to 1")
+
+
+class PortUnavailable(HeadquartersError):
+    """The address to listen on is another program's, or none of this machine's."""
+
+    code = "port-unavailable"
+    what = Words("无法监听 {subject}：{reason}", "cannot listen on {subject}: {reason}")
+    hint = Words(
+        "请检查 hq.host 和 hq.port，端口可能被占用", "look at hq.host and hq.port; another program may have the port"
+    )
+
+
 class TerminalTaken(HeadquartersError):
     """An enrolment code was asked for a terminal that is enrolled already."""
 

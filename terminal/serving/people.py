@@ -18,7 +18,6 @@ import stat
 import tempfile
 import threading
 import tomllib
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from config.errors import JingkaError, Retry, Words
+from terminal.serving.lockouts import LocalLockouts, Lockouts
 from terminal.serving.problems import WebError
 
 if TYPE_CHECKING:
@@ -42,13 +42,6 @@ PERSON_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 NAME_CHARACTERS_MAX = 64
 PEOPLE_MAX = 1000  # far beyond one merchant's staff
 PEOPLE_BYTES_MAX = 512 * 1024  # PEOPLE_MAX entries of about 200 bytes, with room for comments
-
-TRIES_BEFORE_WAIT = 5  # a tired cashier's slips
-WAIT_FIRST_S = 30
-WAIT_S_MAX = 15 * 60  # 96 tries a day: 10,000 four-digit PINs last over three months
-TRACKED_IDS_MAX = 1024  # above PEOPLE_MAX; GLOBAL_TRIES_MAX makes pushing a real person's count out take half an hour
-GLOBAL_TRIES_MAX = 30
-GLOBAL_WINDOW_S = 60
 
 
 class Role(StrEnum):
@@ -124,44 +117,34 @@ class PinWrong(WebError):
     hint = Words("请重新输入", "enter them again")
 
 
-class PinLocked(WebError):
-    """Too many wrong tries: the next one has to wait."""
-
-    code = "pin-locked"
-    retry = Retry.RETRY
-    status = 429
-    what = Words("输错次数过多，请等 {wait_s} 秒", "too many wrong tries: wait {wait_s} seconds")
-    hint = Words("请稍后再试；忘记密码请找店长", "wait and try again; ask the manager if the PIN is forgotten")
-
-
-@dataclass(slots=True)
-class _Tries:
-    """Wrong tries of one id in a row, and when the next may be made."""
-
-    wrong: int = 0
-    free_at: float = 0.0
-
-
 class People:
     """Everyone in the file. Thread-safe; `check_pin` takes about 30 ms and 19 MiB, so call it off the loop."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lockouts: Lockouts | None = None) -> None:
+        """`lockouts`: where tries are counted; this process's memory unless workers share a database."""
         self._path = path
         self._lock = threading.Lock()
-        self._tries: OrderedDict[str, _Tries] = OrderedDict()
-        self._recent: list[float] = []
+        self._lockouts = LocalLockouts() if lockouts is None else lockouts
         self._nobody = ""
         self._stamp, self._people = _read(path)
 
     @classmethod
-    def load(cls, path: Path) -> People:
+    def load(cls, path: Path, lockouts: Lockouts | None = None) -> People:
         """Read the file. Raises `PeopleMissing` or `PeopleInvalid`."""
-        return cls(path)
+        return cls(path, lockouts)
 
     def find(self, person: str) -> Person | None:
         """The person of that id."""
         known = self._people.get(person)
         return known[0] if known else None
+
+    def current(self, person: str) -> Person | None:
+        """The person of that id as the file has them now: one who was struck off is gone at once.
+
+        Raises `PeopleMissing`, `PeopleInvalid`.
+        """
+        self._reload()
+        return self.find(person)
 
     def names(self) -> dict[str, str]:
         """Everyone's name by id, for reports."""
@@ -175,34 +158,12 @@ class People:
         """
         with self._lock:
             self._reload()
-            tries = self._tracked(person)
-            self._hold_back(tries, now)
-            self._recent.append(now)  # counted before the hash is made: what fails half-way has still been a try
+            self._lockouts.begin(person, now)
             known = self._people.get(person)
             if not _verify(known[1] if known else self._nobodys_hash(), pin) or known is None:
-                tries.wrong += 1
-                if tries.wrong >= TRIES_BEFORE_WAIT:
-                    tries.free_at = now + min(WAIT_FIRST_S * 2 ** min(tries.wrong - TRIES_BEFORE_WAIT, 10), WAIT_S_MAX)
                 raise PinWrong("sign in", "person")
-            self._recent.pop()
-            del self._tries[person]
+            self._lockouts.succeeded(person)
             return known[0]
-
-    def _hold_back(self, tries: _Tries, now: float) -> None:
-        self._recent = [at for at in self._recent if now - at < GLOBAL_WINDOW_S]
-        wait_s = tries.free_at - now
-        if len(self._recent) >= GLOBAL_TRIES_MAX:
-            wait_s = max(wait_s, self._recent[0] + GLOBAL_WINDOW_S - now)
-        if wait_s > 0:
-            raise PinLocked("sign in", "person", wait_s=int(wait_s) + 1)
-
-    def _tracked(self, person: str) -> _Tries:
-        """Invented ids are counted like real ones, or a lock would tell which ids exist."""
-        tries = self._tries.setdefault(person, _Tries())
-        self._tries.move_to_end(person)
-        while len(self._tries) > TRACKED_IDS_MAX:
-            self._tries.popitem(last=False)
-        return tries
 
     def _nobodys_hash(self) -> str:
         """A hash that an unknown id is checked against, so that it takes as long as a known one."""

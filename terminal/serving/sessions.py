@@ -1,4 +1,4 @@
-"""Who is signed in where: sessions in memory, gone with the process, bounded in time and number."""
+"""Who is signed in where: what sessions are; and sessions in memory, gone with the process, bounded in time and number."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from starlette.responses import Response
 
@@ -30,10 +31,48 @@ class _Session:
     seen: float
 
 
-class Sessions:
-    """Sessions of one page server.
+class SessionCookie:
+    """How a session stands in the browser; `cookie` must differ between servers of one machine (RFC 6265 8.5)."""
 
-    `cookie` must differ between servers of one machine: cookies know no ports (RFC 6265 8.5).
+    def __init__(self, cookie: str, *, secure: bool = False) -> None:
+        self.cookie = cookie
+        self._secure = secure
+
+    def hand_out(self, response: Response, token: str) -> None:
+        """Set the session cookie; it ends with the browser."""
+        response.set_cookie(self.cookie, token, httponly=True, samesite="strict", secure=self._secure, path="/")
+
+    def take_back(self, response: Response) -> None:
+        """Delete the session cookie."""
+        response.delete_cookie(self.cookie, httponly=True, samesite="strict", secure=self._secure, path="/")
+
+
+class SessionStore(Protocol):
+    """Where sessions are kept, and their cookie."""
+
+    cookie: str
+
+    def begin(self, person: Person) -> str:
+        """A new session's token, to be handed to the browser by `hand_out`."""
+
+    def person(self, token: str) -> Person | None:
+        """Who holds the token, if it is still good; counts as being there."""
+
+    def peek(self, token: str) -> Person | None:
+        """Who holds the token, without counting as being there: a page that polls is nobody at the counter."""
+
+    def end(self, token: str) -> None:
+        """Sign out; an unknown token is harmless."""
+
+    def hand_out(self, response: Response, token: str) -> None:
+        """Set the session cookie."""
+
+    def take_back(self, response: Response) -> None:
+        """Delete the session cookie."""
+
+
+class Sessions(SessionCookie):
+    """Sessions of one page server, in its memory.
 
     Only a hash of each token is kept, so neither a dump nor the time of a look-up gives one away.
     """
@@ -49,11 +88,10 @@ class Sessions:
         clock: Callable[[], float] = elapsed_s,
         token: Callable[[], str] = lambda: secrets.token_urlsafe(TOKEN_BYTES),
     ) -> None:
-        self.cookie = cookie
+        super().__init__(cookie, secure=secure)
         self._idle_s = idle_s
         self._absolute_s = absolute_s
         self._sessions_max = sessions_max
-        self._secure = secure
         self._clock = clock
         self._token = token
         self._sessions: OrderedDict[bytes, _Session] = OrderedDict()
@@ -66,7 +104,7 @@ class Sessions:
         while len(self._sessions) >= self._sessions_max:
             self._sessions.popitem(last=False)
         token = self._token()
-        self._sessions[_key(token)] = _Session(person, now, now)
+        self._sessions[token_digest(token)] = _Session(person, now, now)
         return token
 
     def person(self, token: str) -> Person | None:
@@ -75,7 +113,7 @@ class Sessions:
         if session is None:
             return None
         session.seen = self._clock()
-        self._sessions.move_to_end(_key(token))
+        self._sessions.move_to_end(token_digest(token))
         return session.person
 
     def peek(self, token: str) -> Person | None:
@@ -85,18 +123,10 @@ class Sessions:
 
     def end(self, token: str) -> None:
         """Sign out; an unknown token is harmless."""
-        self._sessions.pop(_key(token), None)
-
-    def hand_out(self, response: Response, token: str) -> None:
-        """Set the session cookie; it ends with the browser."""
-        response.set_cookie(self.cookie, token, httponly=True, samesite="strict", secure=self._secure, path="/")
-
-    def take_back(self, response: Response) -> None:
-        """Delete the session cookie."""
-        response.delete_cookie(self.cookie, httponly=True, samesite="strict", secure=self._secure, path="/")
+        self._sessions.pop(token_digest(token), None)
 
     def _find(self, token: str) -> _Session | None:
-        session = self._sessions.get(_key(token))
+        session = self._sessions.get(token_digest(token))
         if session is not None and not self._good(session, self._clock()):
             self.end(token)
             return None
@@ -106,5 +136,6 @@ class Sessions:
         return now - session.seen < self._idle_s and now - session.begun < self._absolute_s
 
 
-def _key(token: str) -> bytes:
+def token_digest(token: str) -> bytes:
+    """What is kept of a token (32 bytes): neither a dump nor the time of a look-up gives the token away."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -14,7 +14,7 @@ from terminal.serving.locale import LANGUAGE_COOKIE
 from terminal.serving.pages import Pages
 from terminal.serving.people import People, Person, Role
 from terminal.serving.problems import RoleMissing, SignInRequired, problem_of, status_of
-from terminal.serving.sessions import Sessions, elapsed_s
+from terminal.serving.sessions import SessionStore, elapsed_s
 
 LANGUAGE_COOKIE_S = 365 * 24 * 3600
 FORM_FIELDS_MAX = 64  # the largest form, a TCM bill with its proofs, has under thirty
@@ -24,7 +24,7 @@ SIGN_IN_PATH = "/sign-in"
 class Gate:
     """Who may come in."""
 
-    def __init__(self, people: People, sessions: Sessions) -> None:
+    def __init__(self, people: People, sessions: SessionStore) -> None:
         self._people = people
         self._sessions = sessions
 

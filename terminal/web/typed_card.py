@@ -15,8 +15,9 @@ from config.errors import JingkaError
 from terminal.counter import CardMeanwhile, Counter, ManualEntryOff
 from terminal.presentation import Presentation
 from terminal.serving.locale import language_of
+from terminal.serving.lockouts import PinLocked
 from terminal.serving.pages import Pages
-from terminal.serving.people import PinLocked, PinWrong, Role
+from terminal.serving.people import PinWrong, Role
 from terminal.serving.problems import RoleMissing, problem_of
 from terminal.serving.sign_in import FORM_FIELDS_MAX, Gate
 from terminal.typed_card import ExpiryMistyped, NumberMistyped

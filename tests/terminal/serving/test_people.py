@@ -5,22 +5,25 @@ from pathlib import Path
 import pytest
 
 from terminal.serving import people as people_module
-from terminal.serving.people import (
-    ARGON2_MEMORY_KIB,
+from terminal.serving.lockouts import (
     GLOBAL_TRIES_MAX,
     GLOBAL_WINDOW_S,
-    PEOPLE_BYTES_MAX,
-    PEOPLE_MAX,
     TRACKED_IDS_MAX,
     TRIES_BEFORE_WAIT,
     WAIT_FIRST_S,
     WAIT_S_MAX,
+    LocalLockouts,
+    PinLocked,
+)
+from terminal.serving.people import (
+    ARGON2_MEMORY_KIB,
+    PEOPLE_BYTES_MAX,
+    PEOPLE_MAX,
     People,
     PeopleInvalid,
     PeopleMissing,
     Person,
     PersonKnown,
-    PinLocked,
     PinUnusable,
     PinWrong,
     Role,
@@ -112,11 +115,12 @@ def test_tries_over_many_ids_meet_the_global_bound(path: Path) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_invented_ids_do_not_pile_up(path: Path) -> None:
-    people = People.load(path)
+    lockouts = LocalLockouts()
+    people = People.load(path, lockouts)
     for number in range(TRACKED_IDS_MAX + 1):
         with pytest.raises(PinWrong):
             people.check_pin(f"x{number}", "0000", number * GLOBAL_WINDOW_S)
-    assert len(people._tries) == TRACKED_IDS_MAX
+    assert lockouts.tracked == TRACKED_IDS_MAX
 
 
 def test_a_new_colleague_needs_no_restart(path: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from terminal.serving.people import TRIES_BEFORE_WAIT
+from terminal.serving.lockouts import TRIES_BEFORE_WAIT
 from terminal.serving.sign_in import _own_path
 
 pytestmark = pytest.mark.anyio

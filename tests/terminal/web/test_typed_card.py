@@ -13,7 +13,8 @@ import pytest
 
 from config.errors import Language
 from config.settings import CounterSection
-from terminal.serving.people import TRIES_BEFORE_WAIT, People
+from terminal.serving.lockouts import TRIES_BEFORE_WAIT
+from terminal.serving.people import People
 from terminal.web.app import create_app
 from tests.fakes.till import CARDS, Till, open_till
 from tests.terminal.web.conftest import BASE
