@@ -11,6 +11,7 @@ tells when pcscd itself hangs, for then the run does.
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from dataclasses import dataclass
@@ -38,13 +39,35 @@ VISIT_POLL_S = 0.05  # while a card is being read: how soon another reader's car
 BUSY_WAIT_S = 1.0  # another program may keep the card this long before we call the reader busy
 END_WAIT_S = 0.7  # at the end of a run visits under way get this long, all together, to let go of card and service
 UNKNOWN_PAUSE_S = 0.05  # after a reader vanished between listing and looking: keeps a confused service from a hot loop
+LIST_WAIT_S = (
+    3.0  # whoever asks by hand waits this long: a healthy pcscd answers in milliseconds, one being started in 1 s
+)
 READERS_MAX = 15  # pcsc-lite looks at 16 (PCSCLITE_MAX_READERS_CONTEXTS), its pseudo-reader for plugging among them
 
 
-def list_readers() -> list[str]:
-    """The PC/SC readers plugged in now. Raises `ReaderServiceDown` or `ReaderForbidden`."""
-    with PcscService(load_scard(), "PC/SC") as service:
-        return list(service.readers())
+def list_readers(wait_s: float = LIST_WAIT_S) -> list[str]:
+    """The PC/SC readers plugged in now. Raises `ReaderServiceDown`, also after `wait_s` in vain, or `ReaderForbidden`.
+
+    Nothing can interrupt a call to a pcscd that hangs: a thread makes it, and is left behind with it.
+    """
+    scard = load_scard()
+    answers: queue.SimpleQueue[list[str] | ReaderError] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            with PcscService(scard, "PC/SC") as service:
+                answers.put(list(service.readers()))
+        except ReaderError as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, name="list readers", daemon=True).start()
+    try:
+        answer = answers.get(timeout=wait_s)
+    except queue.Empty:
+        raise ReaderServiceDown("list readers", "PC/SC", reason="pcscd does not answer") from None
+    if isinstance(answer, ReaderError):
+        raise answer
+    return answer
 
 
 class PcscReader:

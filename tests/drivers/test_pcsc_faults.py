@@ -175,7 +175,7 @@ def test_a_pulled_card_that_pcscd_still_shows_is_waited_for_and_told_with_how_fa
             self.left -= 1
             if self.left:
                 return super().transmit(command)
-            threading.Timer(PRESENCE_WAIT_S / 2, scard.pull, [NAME]).start()  # pcscd looks every 0.4 s
+            threading.Timer(PRESENCE_WAIT_S / 10, scard.pull, [NAME]).start()  # pcscd looks now and then
             return b""
 
     scard.insert(NAME, PulledAtThird())

@@ -104,6 +104,16 @@ def test_a_pcscd_that_never_answers_is_told_and_left_as_soon_as_it_ends(pcscd: P
         listener.wait_for_state(FIRST_SLOT, ReaderState.READY)
 
 
+def test_asking_for_the_readers_by_hand_ends_although_pcscd_never_answers(pcscd: PcscDaemon) -> None:
+    with refused(pcscd, never_answer) as give_in:
+        began = time.monotonic()
+        with pytest.raises(ReaderServiceDown):
+            list_readers(wait_s=0.2)
+        assert time.monotonic() - began < RECOVERY_S
+        give_in()
+    assert list_readers() == list(READERS)
+
+
 def test_a_pcscd_that_hangs_is_told_and_the_card_presented_meanwhile_read_when_it_goes_on(pcscd: PcscDaemon) -> None:
     with watching(PcscReader(silence_s=SILENCE_S)) as listener:
         listener.wait_for_state(SECOND_SLOT, ReaderState.READY)
