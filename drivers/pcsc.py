@@ -39,9 +39,7 @@ VISIT_POLL_S = 0.05  # while a card is being read: how soon another reader's car
 BUSY_WAIT_S = 1.0  # another program may keep the card this long before we call the reader busy
 END_WAIT_S = 0.7  # at the end of a run visits under way get this long, all together, to let go of card and service
 UNKNOWN_PAUSE_S = 0.05  # after a reader vanished between listing and looking: keeps a confused service from a hot loop
-LIST_WAIT_S = (
-    3.0  # whoever asks by hand waits this long: a healthy pcscd answers in milliseconds, one being started in 1 s
-)
+LIST_WAIT_S = 3.0  # for who asks by hand: pcscd answers in milliseconds, one that is only being started in 1 s
 READERS_MAX = 15  # pcsc-lite looks at 16 (PCSCLITE_MAX_READERS_CONTEXTS), its pseudo-reader for plugging among them
 
 
