@@ -33,6 +33,8 @@ from drivers.outcomes import Outcomes
 from drivers.reader import ReaderStatus
 from drivers.supervision import Supervisor
 from sync.agent import Agent
+from sync.book_feed import BookFeed
+from sync.released_book import ReleasedBook
 from terminal.book_file import BookFile
 from terminal.counter import Counter
 from terminal.demo_cards import DemoCardPlayer
@@ -129,6 +131,7 @@ class Daemon:
         terms, keys_fault = chip_terms(settings.authenticity, settings.support.reads_dir, self.clock.wall)
         readers, presenter = make_readers(settings.readers, settings.demo, terms)
         self.ledger = Ledger.open(settings.data_dir / LEDGER_FILE, terminal.name, self.clock)
+        released = ReleasedBook(settings.data_dir, settings.offers.signed_by)
         self.agent = Agent(
             ledger=self.ledger,
             data_dir=settings.data_dir,
@@ -136,9 +139,10 @@ class Daemon:
             clock=self.clock,
             heartbeat_s=settings.headquarters.heartbeat_s,
             on_change=self._queue_changed,
+            feeds=(BookFeed(released),),
         )
         outcomes = Outcomes(self, self.clock.wall)
-        self._book_file = BookFile(settings.offers.book, settings.offers.signed_by)
+        self._book_file = BookFile(settings.offers.book, settings.offers.signed_by, released)
         self.counter = Counter(
             place=Place(terminal.merchant, terminal.site, terminal.name),
             desk=desk,

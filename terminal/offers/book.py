@@ -116,7 +116,16 @@ def check_book(path: Path) -> tuple[Finding, ...]:
     Raises `BookMissing`, and `BookSignatureInvalid` for a signed one that was changed.
     """
     _, findings = _checked(_read(path), _format_of(path), _Seal(str(path)), look=lint)
-    return tuple(sorted(findings, key=lambda finding: (finding.severity != "error", finding.line or 0)))
+    return _errors_first(findings)
+
+
+def check_text(source: str, form: Format) -> tuple[Book | None, tuple[Finding, ...]]:
+    """What `check_book` finds in a draft that is in no file, and the book where it has a readable form.
+
+    Raises `BookSignatureInvalid` for a signed one that was changed.
+    """
+    book, findings = _checked(source, form, _Seal(form), look=lint)
+    return book, _errors_first(findings)
 
 
 def canonical_json(book: Book) -> str:
@@ -128,6 +137,10 @@ def canonical_json(book: Book) -> str:
 def book_hash(book: Book) -> str:
     """SHA-256 over the canonical JSON in UTF-8, in hex."""
     return hashlib.sha256(canonical_json(book).encode()).hexdigest()
+
+
+def _errors_first(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda finding: (finding.severity != "error", finding.line or 0)))
 
 
 # Reading ------------------------------------------------------------------------------------------------------------
