@@ -23,7 +23,11 @@ class LedgerUsage:
         """Units, uses or fen already used under this key at this terminal."""
         return self._ledger.used(key)
 
-    def slice_of(self, offer: str, limit: str) -> int | None:
+    def elsewhere(self, key: str) -> int:
+        """Nothing is known of other terminals."""
+        return 0
+
+    def slice_of(self, offer: str, limit: str, key: str) -> int | None:
         """What headquarters allotted this terminal of a pool; None when nothing."""
         return self._slices.get(f"{offer}/{limit}")
 

@@ -56,8 +56,12 @@ class Usage(Protocol):
         """Units, uses or fen used so far under this key, as far as this terminal knows."""
         ...
 
-    def slice_of(self, offer: str, limit: str) -> int | None:
-        """What headquarters granted this terminal in all of a limit; None when it granted nothing."""
+    def elsewhere(self, key: str) -> int:
+        """How much of `used` was used at other terminals."""
+        ...
+
+    def slice_of(self, offer: str, limit: str, key: str) -> int | None:
+        """What this terminal may use in all under the key of a limit, by headquarters' grants; None: no grant at all."""
         ...
 
     def last_redeemed(self, offer: str, person: str) -> date | None:
@@ -94,6 +98,7 @@ class Room:
     key: str | None  # None: this bill only, nothing to remember
     used: int
     cap: int | None
+    elsewhere: int = 0  # how much of `used` was used at other terminals
 
     @property
     def remaining(self) -> int:
@@ -197,9 +202,9 @@ def room_of(offer: Offer, limit: Limit, values: Mapping[Scope, str], usage: Usag
     key = usage_key(offer, limit, values, day)
     used = max(0, usage.used(key))
     if limit.offline not in GRANTED_ONLY:
-        return Room(limit, key, used, limit.max)
-    granted = usage.slice_of(offer.id, limit.id)
-    return Room(limit, key, used, None if granted is None else min(limit.max, max(0, granted)))
+        return Room(limit, key, used, limit.max, usage.elsewhere(key))
+    granted = usage.slice_of(offer.id, limit.id, key)
+    return Room(limit, key, used, None if granted is None else min(limit.max, max(0, granted)), usage.elsewhere(key))
 
 
 def claim_on(offer: Offer, room: Room, asked: int, category: Category, day: date) -> LimitClaim | Refusal | None:
@@ -239,7 +244,18 @@ def _reached(offer: Offer, room: Room, asked: int, category: Category, day: date
     if limit.per == (Scope.VOUCHER,) and room.used and room.remaining == 0:
         return Refusal(RefusalCode.VOUCHER_USED, numbers)
     code = RefusalCode.LIMIT_REACHED if limit.personal or limit.momentary else RefusalCode.QUOTA_GONE
-    return Refusal(code, numbers, _limit_words(limit, numbers, category))
+    words = _limit_words(limit, numbers, category)
+    if room.elsewhere > 0:
+        numbers["elsewhere"] = room.elsewhere
+        words["used"] = _with_elsewhere(limit, room, words.get("used"))
+    return Refusal(code, numbers, words)
+
+
+def _with_elsewhere(limit: Limit, room: Room, used: Words | None) -> Words:
+    """What is used, and how much of it at another shop: this one's books do not show it."""
+    there = yuan(room.elsewhere) if limit.count is Count.FEN else str(room.elsewhere)
+    here = used or Words(str(room.used), str(room.used))
+    return Words(f"{here.zh}（其中 {there} 在别处）", f"{here.en} ({there} at another shop)")
 
 
 def _limit_words(limit: Limit, numbers: Mapping[str, int | str], category: Category) -> dict[str, Words]:

@@ -258,7 +258,10 @@ class _Usage:
     def used(self, key: str) -> int:
         return self._counts.get(key, 0)
 
-    def slice_of(self, offer: str, limit: str) -> int | None:
+    def elsewhere(self, key: str) -> int:
+        return 0
+
+    def slice_of(self, offer: str, limit: str, key: str) -> int | None:
         return self._grants[offer, limit]
 
     def last_redeemed(self, offer: str, person: str) -> date | None:

@@ -36,7 +36,10 @@ class FakeUsage:
     def used(self, key: str) -> int:
         return self.counts.get(key, 0)
 
-    def slice_of(self, offer: str, limit: str) -> int | None:
+    def elsewhere(self, key: str) -> int:
+        return 0
+
+    def slice_of(self, offer: str, limit: str, key: str) -> int | None:
         return self.slices.get(f"{offer}/{limit}")
 
     def last_redeemed(self, offer: str, person: str) -> date | None:

@@ -176,7 +176,10 @@ class ConstantUsage:
         assert key.isascii()
         return self.count
 
-    def slice_of(self, offer: str, limit: str) -> int | None:
+    def elsewhere(self, key: str) -> int:
+        return 0
+
+    def slice_of(self, offer: str, limit: str, key: str) -> int | None:
         return self.granted
 
     def last_redeemed(self, offer: str, person: str) -> date | None:

@@ -24,7 +24,10 @@ class ConstantUsage:
         assert key.isascii()
         return self._count
 
-    def slice_of(self, offer: str, limit: str) -> int | None:
+    def elsewhere(self, key: str) -> int:
+        return 0
+
+    def slice_of(self, offer: str, limit: str, key: str) -> int | None:
         return self._granted
 
 
