@@ -1,0 +1,179 @@
+"""Writing steps down: each in one month of one merchant, in the transaction that took in the entry.
+
+Closing a month and adding to it exclude each other by a lock per merchant: whoever adds holds it shared until its
+transaction ends, whoever closes holds it alone. PostgreSQL's advisory locks do that without writing anything, and a
+waiting closer goes before those who come after it. On SQLite the one writer is lock enough.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, insert, select, text
+
+from sync.headquarters.money.months import effective_day, month_of, month_to_count_in
+from sync.headquarters.money.steps import Step, StepKind, Terms, share_on, steps_of, subsidy_of
+from sync.headquarters.money.tables import charges, settled_merchants, settlement_lines, settlement_steps, subsidy_terms
+from sync.headquarters.projection import Finding, Folded, Place
+from sync.headquarters.storage import insert_or
+from terminal.ledger.entry import Entry
+
+LOCK_SPACE: Final = 5_180_021  # of this room's advisory locks; any number that nothing else in this database uses
+CHARGE: Final = "charge"  # the third kind of line: what a decision takes from a merchant or gives back
+KEYS: Final = ("merchant", "month", "day", "kind", "offer", "share_bp")
+SUMS: Final = ("steps", "units", "list_fen", "pay_fen", "saving_fen", "subsidy_fen")
+
+
+def settle(
+    connection: Connection, place: Place, entries: Sequence[Entry], folded: Folded, now: datetime
+) -> Iterable[Finding]:
+    """`Judge`: note what the fresh entries are worth. Finds fault with nothing."""
+    steps = steps_of(place.terminal, entries, folded)
+    if not steps:
+        return ()
+    merchants = sorted({step.merchant for step in steps})
+    closed = hold_open(connection, merchants)
+    terms = terms_of(connection, merchants)
+    days = _days(connection, steps, now)
+    rows = [_row(step, days[step.redemption], closed, terms, now) for step in steps]
+    connection.execute(insert(settlement_steps), rows)
+    add_lines(connection, [{**row, "steps": 1} for row in rows])
+    _give_back_charges(connection, rows, closed, now)
+    return ()
+
+
+def hold_open(connection: Connection, merchants: Sequence[str]) -> dict[str, str]:
+    """Nobody closes these merchants until the transaction ends; up to where each is closed, the never closed left out.
+
+    The lock comes first and the look after it: in the other order a month might be closed in between.
+    """
+    _lock(connection, merchants, "pg_advisory_xact_lock_shared")
+    found = connection.execute(
+        select(settled_merchants.c.merchant, settled_merchants.c.closed_through).where(
+            settled_merchants.c.merchant.in_(merchants)
+        )
+    )
+    return {each.merchant: each.closed_through for each in found}
+
+
+def hold_alone(connection: Connection, merchant: str) -> None:
+    """Nobody adds to this merchant or closes it until the transaction ends."""
+    _lock(connection, [merchant], "pg_advisory_xact_lock")
+
+
+def terms_of(connection: Connection, merchants: Sequence[str]) -> dict[str, list[Terms]]:
+    """What the centre owes each of these merchants."""
+    found: dict[str, list[Terms]] = {}
+    query = select(subsidy_terms).where(subsidy_terms.c.merchant.in_(merchants))
+    for each in connection.execute(query):
+        found.setdefault(each.merchant, []).append(Terms(each.offer, each.first_day, each.share_bp))
+    return found
+
+
+def add_lines(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add these amounts to the lines they belong to; sorted, so that two who add cannot wait for each other in a ring.
+
+    Each row has `KEYS` and `SUMS`, and may have more.
+    """
+    sums: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        key = tuple(row[name] for name in KEYS)
+        line = sums.setdefault(key, {name: row[name] for name in KEYS} | dict.fromkeys(SUMS, 0))
+        for name in SUMS:
+            line[name] += row[name]
+    if not sums:
+        return
+    statement = insert_or(connection, settlement_lines)
+    added = {name: settlement_lines.c[name] + statement.excluded[name] for name in SUMS}
+    statement = statement.on_conflict_do_update(index_elements=KEYS, set_=added)
+    connection.execute(statement, [sums[key] for key in sorted(sums)])
+
+
+def add_charge(connection: Connection, charge: Mapping[str, Any]) -> None:
+    """Note a charge (negative) or what comes back of one, and its line. `charge` has the columns of `charges`."""
+    connection.execute(insert(charges).values(**charge))
+    line = {name: charge[name] for name in ("merchant", "month", "day", "offer")}
+    nothing = {"units": 0, "list_fen": 0, "pay_fen": 0, "saving_fen": 0}
+    add_lines(
+        connection,
+        [{**line, **nothing, "kind": CHARGE, "share_bp": 0, "steps": 1, "subsidy_fen": charge["amount_fen"]}],
+    )
+
+
+def month_now(closed: Mapping[str, str], merchant: str, now: datetime) -> str:
+    """The month that something decided now counts in."""
+    return month_to_count_in(month_of(now) + "-01", now, closed.get(merchant))
+
+
+def _lock(connection: Connection, merchants: Iterable[str], function: str) -> None:
+    if connection.dialect.name != "postgresql":
+        return
+    numbers = sorted({zlib.crc32(merchant.encode()) - 2**31 for merchant in merchants})  # a PostgreSQL INTEGER
+    for number in numbers:
+        connection.execute(text(f"SELECT {function}(:space, :number)"), {"space": LOCK_SPACE, "number": number})
+
+
+def _days(connection: Connection, steps: Sequence[Step], now: datetime) -> dict[str, str]:
+    """The day that each redemption counts for: settled by its completion, so that voids follow it."""
+    completed = {step.redemption for step in steps if step.kind is StepKind.COMPLETED}
+    days = {step.redemption: effective_day(step.business_day, now) for step in steps}
+    older = {step.redemption for step in steps} - completed
+    if older:
+        query = select(settlement_steps.c.redemption, settlement_steps.c.day).where(
+            settlement_steps.c.redemption.in_(older), settlement_steps.c.kind == StepKind.COMPLETED.value
+        )
+        days |= {each.redemption: each.day for each in connection.execute(query)}
+    return days
+
+
+def _row(
+    step: Step, day: str, closed: Mapping[str, str], terms: Mapping[str, Sequence[Terms]], now: datetime
+) -> dict[str, Any]:
+    share_bp = share_on(terms.get(step.merchant, ()), step.offer, day)
+    return {
+        "redemption": step.redemption,
+        "sequence": step.sequence,
+        "terminal": step.terminal,
+        "kind": step.kind.value,
+        "merchant": step.merchant,
+        "offer": step.offer,
+        "business_day": step.business_day,
+        "day": day,
+        "month": month_to_count_in(day, now, closed.get(step.merchant)),
+        "arrived_at": now,
+        "units": step.units,
+        "list_fen": step.list_fen,
+        "pay_fen": step.pay_fen,
+        "saving_fen": step.saving_fen,
+        "kept_fen": step.kept_fen,
+        "share_bp": share_bp,
+        "subsidy_fen": subsidy_of(step.kept_fen, step.saving_fen, share_bp),
+    }
+
+
+def _give_back_charges(
+    connection: Connection, rows: Sequence[Mapping[str, Any]], closed: Mapping[str, str], now: datetime
+) -> None:
+    """A charge stands for a subsidy; what a void takes back of that subsidy must not be taken twice."""
+    taken = {row["redemption"]: 0 for row in rows if row["subsidy_fen"] < 0}
+    if not taken:
+        return
+    for row in rows:
+        if row["redemption"] in taken and row["subsidy_fen"] < 0:
+            taken[row["redemption"]] -= row["subsidy_fen"]
+    query = select(charges).where(charges.c.redemption.in_(taken), charges.c.follows_subsidy == 1)
+    standing: dict[tuple[str, int, str], dict[str, Any]] = {}
+    for each in connection.execute(query.order_by(charges.c.id)).mappings():
+        key = (each["terminal"], each["sequence"], each["code"])
+        before = standing.get(key, {"amount_fen": 0})["amount_fen"]
+        standing[key] = {**each, "amount_fen": before + each["amount_fen"]}
+    for charge in standing.values():
+        back = min(-charge["amount_fen"], taken[charge["redemption"]])
+        if back > 0:
+            taken[charge["redemption"]] -= back
+            month = month_now(closed, charge["merchant"], now)
+            again = {name: charge[name] for name in charge if name != "id"}
+            add_charge(connection, again | {"month": month, "amount_fen": back, "noted_at": now})
