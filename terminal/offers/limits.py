@@ -61,7 +61,7 @@ class Usage(Protocol):
         ...
 
     def slice_of(self, offer: str, limit: str, key: str) -> int | None:
-        """What this terminal may use in all under the key of a limit, by headquarters' grants; None: no grant at all."""
+        """What this terminal may use in all under a limit's key, by headquarters' grants; None: no grant at all."""
         ...
 
     def last_redeemed(self, offer: str, person: str) -> date | None:
