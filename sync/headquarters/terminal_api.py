@@ -14,6 +14,7 @@ import sync.errors
 from config.errors import JingkaError, Language
 from sync.errors import SyncError
 from sync.headquarters.arrivals import Arrivals
+from sync.headquarters.books.errors import BOOK_STATUSES
 from sync.headquarters.errors import TerminalMissing, TerminalTaken, TooManyAttempts
 from sync.headquarters.service import Headquarters
 from sync.signing import HttpRequest, HttpResponse
@@ -39,6 +40,7 @@ STATUSES: Final[Mapping[type[JingkaError], int]] = {
     TerminalTaken: 409,
     TerminalMissing: 404,
     TooManyAttempts: 429,
+    **BOOK_STATUSES,
 }
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -51,12 +53,12 @@ def extra_of(error: JingkaError, _: Language) -> Mapping[str, object]:
 
 def terminal_routes(hq: Headquarters, arrivals: Arrivals, language: Language) -> APIRouter:
     """Enrolment and entries. `arrivals` is told what came in."""
-    router = APIRouter(tags=["terminals"], responses=_problems(*ProblemCode))
+    router = APIRouter(tags=["terminals"], responses=problems(*ProblemCode))
 
     async def answer(request: Request, work: Callable[[HttpRequest], Answer], status: int = 200) -> Response:
         """What `work` says of the request, or the problem it meets; signed either way."""
-        asked = await _http_request(request)
-        return await run_in_threadpool(_answered, hq, asked, work, status, language)
+        asked = await http_request(request)
+        return await run_in_threadpool(answered, hq, asked, work, status, language)
 
     @router.post(ENROLMENTS_PATH, status_code=201, response_model=EnrolmentAnswer)
     async def enrol(request: Request) -> Response:
@@ -78,9 +80,10 @@ def terminal_routes(hq: Headquarters, arrivals: Arrivals, language: Language) ->
     return router
 
 
-def _answered(
+def answered(
     hq: Headquarters, asked: HttpRequest, work: Callable[[HttpRequest], BaseModel], status: int, language: Language
 ) -> Response:
+    """What `work` says of the request, or the problem it meets; signed either way. Blocks on the database."""
     media_type = "application/json"
     extra_headers: Mapping[str, str] = {}
     try:
@@ -99,7 +102,7 @@ def _answered(
     return Response(body, status, headers={**headers, **signature})
 
 
-async def _http_request(request: Request) -> HttpRequest:
+async def http_request(request: Request) -> HttpRequest:
     """The request as it was signed. The URL is put together from what the terminal sent, not from where we listen."""
     path = request.scope.get("raw_path") or request.url.path.encode()
     query = request.scope["query_string"]
@@ -112,7 +115,7 @@ async def _http_request(request: Request) -> HttpRequest:
     return HttpRequest(request.method, url, headers, await request.body())
 
 
-def _problems(*codes: ProblemCode) -> dict[int | str, dict[str, object]]:
+def problems(*codes: ProblemCode) -> dict[int | str, dict[str, object]]:
     """The documented refusals: status by status, with the codes that share it."""
     told: dict[int | str, dict[str, object]] = {429: {"description": "too-many-attempts"}}
     for status in sorted({PROBLEM_STATUS[code] for code in codes}):

@@ -5,7 +5,10 @@ What a person can mend is `PARK`: the page says it and keeps what was typed.
 
 from __future__ import annotations
 
-from config.errors import Retry, Words
+from collections.abc import Mapping
+from typing import Final
+
+from config.errors import JingkaError, Retry, Words
 from sync.headquarters.errors import HeadquartersError
 
 
@@ -163,3 +166,15 @@ class BookNotReleased(HeadquartersError):
     retry = Retry.PARK
     what = Words("没有为终端 {subject} 发布的优惠册", "no book is released for the terminal {subject}")
     hint = Words("请在优惠活动页面推行", "roll one out on the campaigns page")
+
+
+# Of those that are not simply in conflict with what is (409).
+BOOK_STATUSES: Final[Mapping[type[JingkaError], int]] = {
+    DraftMissing: 404,
+    ReleaseMissing: 404,
+    BookNotReleased: 404,
+    SecondPersonNeeded: 403,
+    DraftUnfit: 422,
+    DraftUnreadable: 422,
+    TargetInvalid: 422,
+}

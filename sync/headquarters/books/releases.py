@@ -33,6 +33,7 @@ BOOKS_CACHED_MAX: Final = 16
 RELEASES_PAGE_MAX: Final = 100  # revisions shown at once: years of campaigns
 NOTE_CHARS_MAX: Final = 500
 _GZIP_LEVEL: Final = 9  # made once, sent to every terminal
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _TOP_REVISION: Final = re.compile(r"^revision\s*=\s*\d+", re.MULTILINE)
 
 
@@ -84,6 +85,8 @@ def book_of(connection: Connection, revision: int, sha256: str) -> LoadedBook | 
     known = cache.get(sha256)
     if known is not None:
         return known if known.revision == revision else None
+    if not _SHA256.fullmatch(sha256):  # as an entry tells it: anything at all
+        return None
     wanted = (book_releases.c.revision == revision, book_releases.c.sha256 == sha256)
     signed = connection.scalar(select(book_releases.c.signed).where(*wanted))
     if signed is None:

@@ -156,6 +156,16 @@ def stages_of(connection: Connection, revisions: Iterable[int]) -> list[Stage]:
     return _stages(connection, book_stages.c.revision.in_(list(revisions)))
 
 
+def reached_since(connection: Connection, place: Place) -> datetime | None:
+    """When a roll-out of any revision first reached `place`; None: none ever did."""
+    columns = (book_stages.c.revision, book_stages.c.target, book_stages.c.started_at)
+    for row in connection.execute(select(*columns).order_by(book_stages.c.id)):
+        if Target.model_validate_json(row.target).reaches(place, row.revision):
+            began: datetime = row.started_at
+            return began
+    return None
+
+
 def choose(place: Place, stages: Sequence[Stage]) -> InForce | None:
     """The newest revision that reaches `place`. Pure."""
     reaching = [stage for stage in stages if stage.target.reaches(place, stage.revision)]
