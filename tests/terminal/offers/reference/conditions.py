@@ -168,8 +168,8 @@ def what(offer: Offer, book: Book, lines: tuple[SaleLine, ...]) -> Reasons:
 
 
 def asked(offer: Offer) -> set[str]:
-    """The attributes that the offer's conditions, price and limits read."""
-    names = {*offer.what.any, *offer.what.none}
+    """The attributes that the offer's conditions, price and limits read, or that it asks besides."""
+    names = {*offer.what.any, *offer.what.none, *offer.what.asks}
     if isinstance(offer.price, LowestListed):
         names.add(offer.price.attribute)
     if any(Scope.SHOWING in limit.per for limit in offer.limits):

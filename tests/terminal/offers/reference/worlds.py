@@ -124,6 +124,8 @@ def worlds(draw: st.DrawFn) -> World:
             "room": {"kind": "choice", "label": NAME, "options": {"big": NAME, "small": NAME}},
             "showing": {"kind": "text", "label": NAME},
             "lowest": {"kind": "money", "label": NAME},
+            "guests": {"kind": "number", "label": NAME, "min": 1, "max": 9},
+            "born": {"kind": "date", "label": NAME},
         },
         "merchants": [
             {"id": "north", "name": NAME, "agreement": _agreement(taste, epoch), "sites": list(north)},
@@ -165,6 +167,7 @@ def _offer(taste: Taste, offer_id: str, epoch: date, earlier: list[Table]) -> Ta
         "categories": categories,
         "any": taste("answers", st.fixed_dictionaries({"format": some(OPTIONS, most=2)})),
         "none": taste("answers", st.just({"room": ["small"]})),
+        "asks": taste("answers", some(("guests", "born", "format"), most=2)),
         "min_spend_fen": taste("spend", st.sampled_from((1, 1000, 3333, 20_000))),
     }
     fee = st.builds(
@@ -367,13 +370,16 @@ ANSWERS = st.fixed_dictionaries(
         "room": st.just("big"),
         "showing": st.sampled_from(("18:00", " 18:00 ", "厅2/20:00|x=1")),
         "lowest": st.sampled_from(("900", "0", "5000")),
+        "guests": st.sampled_from(("1", "9", "03")),
+        "born": st.sampled_from(("1970-05-01", "2012-02-29")),
     }
 )
 QUANTITIES = st.sampled_from((1, 1, 2, 3, 5))
 LIST_FEN = st.sampled_from((1000, *AMOUNTS))
 SLIPS: st.SearchStrategy[Table] = st.fixed_dictionaries(
-    {"answers": st.dictionaries(st.sampled_from(("format", "room", "showing", "lowest")),
-                                st.sampled_from(("", " ", "4d", "6210947000000021", "-1")), max_size=2)},
+    {"answers": st.dictionaries(st.sampled_from(("format", "room", "showing", "lowest", "guests", "born")),
+                                st.sampled_from(("", " ", "4d", "6210947000000021", "-1", "0", "10", "2013-02-29",
+                                                 "1970-5-1")), max_size=2)},
     optional={"quantity": st.sampled_from((0, 999, 1000, -1)), "fen": st.sampled_from((-1, 100_000_001)),
               "category": st.sampled_from(CATEGORIES)},
 )  # fmt: skip
