@@ -191,6 +191,7 @@ def test_an_entry_of_the_ledgers_largest_size_fits_whatever_is_in_it() -> None:
 @pytest.mark.parametrize(
     "body",
     [b"", b"not gzip", gzip.compress(b"x" * 100)[:-4], gzip.compress(b"x") + b"y", gzip.compress(b"x") * 2],
+    ids=["empty", "something else", "cut off", "goes on", "twice"],
 )
 def test_gzip_that_is_cut_off_or_goes_on_is_refused(body: bytes) -> None:
     with pytest.raises(MessageMalformed):
