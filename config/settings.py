@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from config.errors import JingkaError, Retry, Words
@@ -61,11 +61,14 @@ class TerminalSection(Section):
     language: Literal["zh", "en"] = "zh"
 
 
+EVERY_PCSC_READER = "*"
+
+
 class PcscReaderSection(Section):
     """A PC/SC reader; `*` takes every reader of this machine."""
 
     kind: Literal["pcsc"]
-    name: str = "*"
+    name: str = EVERY_PCSC_READER
 
 
 class SerialReaderSection(Section):
@@ -228,6 +231,20 @@ class TerminalSettings(_TomlSettings):
     demo: DemoSection = DemoSection()
     support: SupportSection = SupportSection()
 
+    @field_validator("readers")
+    @classmethod
+    def _readers_apart(cls, readers: tuple[ReaderSection, ...]) -> tuple[ReaderSection, ...]:
+        """Two of one name cannot be told apart; two on one device take each other's cards, or read each card twice."""
+        for place in ("name", "device"):
+            told = [getattr(reader, place) for reader in readers if hasattr(reader, place)]
+            twice = next((value for number, value in enumerate(told) if value in told[:number]), None)
+            if twice is not None:
+                raise ValueError(f"two readers have the {place} `{twice}`: each needs its own")
+        pcsc = [reader.name for reader in readers if reader.kind == "pcsc"]
+        if len(pcsc) > 1 and EVERY_PCSC_READER in pcsc:
+            raise ValueError(f"a pcsc reader named `{EVERY_PCSC_READER}` takes every PC/SC reader: no other beside it")
+        return readers
+
 
 class HqSection(Section):
     """The headquarters service. `names`: the host names it is reached by, beside `host` and loopback."""
@@ -358,7 +375,7 @@ def _explain(error: ValidationError, model: type[BaseModel], source: str) -> Set
     where = f"{source}: {'.'.join(place)}"
     if finding["type"] == "extra_forbidden":
         return _unknown(where, place[-1], (key.rpartition(".")[2] for key in known_keys(model)))
-    return _invalid(where, finding["msg"], "see docs/settings.md")
+    return _invalid(where, finding["msg"].removeprefix("Value error, "), "see docs/settings.md")
 
 
 def known_keys(model: type[BaseModel], prefix: str = "") -> dict[str, str]:

@@ -74,6 +74,21 @@ def test_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.Monk
         (('kind = "serial"', 'kind = "telepathy"'), "readers.0", "pcsc"),
         (('name = "till-1"', 'name = "till-1"\nhost = "0.0.0.0"'), "terminal.host", "127.0.0.1"),
         (("[terminal]", "[terminal"), "terminal.toml", "line 3"),
+        (
+            ("[membership]", '[[readers]]\nkind = "serial"\ndevice = "/dev/ttyUSB1"\n[membership]'),
+            "readers",
+            "`stripe`",
+        ),
+        (
+            ("[membership]", '[[readers]]\nkind = "pn532"\ndevice = "/dev/ttyUSB0"\n[membership]'),
+            "readers",
+            "two readers have the device `/dev/ttyUSB0`",
+        ),
+        (
+            ("[membership]", '[[readers]]\nkind = "pcsc"\n[[readers]]\nkind = "pcsc"\nname = "ACS"\n[membership]'),
+            "readers",
+            "takes every PC/SC reader",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_place(tmp_path: Path, change: tuple[str, str], place: str, words: str) -> None:

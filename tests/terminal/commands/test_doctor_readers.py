@@ -80,10 +80,12 @@ def test_a_device_that_is_not_ours_names_the_right_that_is_missing(
 
 
 def test_pcsc_readers_are_named_and_one_that_is_not_plugged_in_is_a_finding(settings_file: Path) -> None:
+    others = settings_file.with_name("others.toml")
+    others.write_bytes(settings_file.read_bytes())
     set_reader(settings_file, 'kind = "pcsc"')
-    set_reader(settings_file, 'kind = "pcsc"\nname = "ACS ACR1281 1S Dual Reader 00 01"')
+    set_reader(others, 'kind = "pcsc"\nname = "ACS ACR1281 1S Dual Reader 00 01"')
     with PcscDaemon.start():
-        every, named = reader(settings_file, "*"), reader(settings_file, "ACS ACR1281 1S Dual Reader 00 01")
+        every, named = reader(settings_file, "*"), reader(others, "ACS ACR1281 1S Dual Reader 00 01")
     assert (every.ok, every.found) == (True, ", ".join(READERS))
     assert not named.ok
     down = reader(settings_file, "*")
