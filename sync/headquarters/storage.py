@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, event, inspect, select, text
+from sqlalchemy import Connection, Engine, MetaData, Table, Transaction, create_engine, event, inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
@@ -59,6 +59,14 @@ class Storage:
             with connection.begin():
                 yield connection
 
+    @contextmanager
+    def apart(self) -> Iterator[Connection]:
+        """One connection for several transactions, for who needs temporary tables: `connection.begin()` only reads,
+        `writing(connection)` begins one that may write. Raises `StorageUnavailable`.
+        """
+        with _named_faults(self.engine), self.engine.connect() as connection:
+            yield connection
+
     def close(self) -> None:
         """Give back every connection."""
         self.engine.dispose()
@@ -77,6 +85,12 @@ def open_storage(database_url: str, data_dir: Path) -> Storage:
         storage.close()
         raise
     return storage
+
+
+def writing(connection: Connection) -> Transaction:
+    """Begin a transaction that may write on a connection of `Storage.apart`; every later one may too."""
+    connection.execution_options(**{_WRITES: True})
+    return connection.begin()
 
 
 def insert_or(connection: Connection, table: Table) -> Any:

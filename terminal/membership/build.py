@@ -37,6 +37,7 @@ from terminal.membership.roll import (
     RollKeyMismatch,
     front_bytes,
 )
+from terminal.membership.standing import MemberClass, Standing
 from terminal.membership.token import ProgrammeKey, token_parts
 from terminal.membership.whole_file import write_whole
 
@@ -113,13 +114,18 @@ def write_roll(
     Raises `RollKeyMismatch` for a token of another key version, `RollNotWritten`, `RollTooLarge`; then `out` is as it
     was.
     """
+    return write_records((_packed(record, key) for record in records), out, key, built)
+
+
+def write_records(records: Iterable[bytes], out: Path, key: ProgrammeKey, built: datetime | None = None) -> RollHeader:
+    """`write_roll` from records as the file has them (`packed_record`)."""
     try:
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as spill:
             partitions = _Partitions(Path(spill))
             for number, record in enumerate(records, start=1):
                 if number > RECORDS_MAX:
                     raise RollTooLarge("build roll", str(out), limit=RECORDS_MAX)
-                partitions.add(_packed(record, key))
+                partitions.add(record)
             made = built or datetime.now(UTC)
             return write_whole(out, ROLL_FILE_MODE, lambda file: _write_file(partitions, file, key, made))
     except OSError as error:
@@ -128,12 +134,20 @@ def write_roll(
 
 def _packed(line: RosterLine, key: ProgrammeKey) -> bytes:
     """The line as a record of the file."""
+    person = None if line.person is None else _hash_bytes(line.person, key)
+    return packed_record(_hash_bytes(line.token, key), person, line.issued, line.standing, line.member_class)
+
+
+def packed_record(
+    token: bytes, person: bytes | None, issued: date | None, standing: Standing, member_class: MemberClass
+) -> bytes:
+    """One record of the file, `RECORD.size` bytes; `token` and `person` are the 32 bytes of keyed hashes."""
     return RECORD.pack(
-        _hash_bytes(line.token, key)[:TOKEN_BYTES],
-        NO_PERSON if line.person is None else _hash_bytes(line.person, key),
-        ISSUE_DAY_UNKNOWN if line.issued is None else _issue_day(line.issued),
-        STANDING_CODES[line.standing],
-        CLASS_CODES[line.member_class],
+        token[:TOKEN_BYTES],
+        person or NO_PERSON,
+        ISSUE_DAY_UNKNOWN if issued is None else _issue_day(issued),
+        STANDING_CODES[standing],
+        CLASS_CODES[member_class],
     )
 
 

@@ -116,15 +116,15 @@ def _roster_line(fields: list[str], key: ProgrammeKey) -> RosterLine:
         raise Reject(RejectReason.PERSON)
     return RosterLine(
         token=card_token(pan, key),
-        standing=_standing(standing.strip().lower()),
-        member_class=_member_class(member_class.strip().lower()),
-        issued=_issued(issued.strip()),
+        standing=standing_of(standing.strip().lower()),
+        member_class=member_class_of(member_class.strip().lower()),
+        issued=issue_day_of(issued.strip()),
         person=person_token(person, key) if person else None,
     )
 
 
 @lru_cache(maxsize=len(Standing))
-def _standing(text: str) -> Standing:
+def standing_of(text: str) -> Standing:
     """A standing the roll can hold: `unknown` and `other-issuer` are found at the counter, not written on a roll."""
     for standing in STANDING_CODES:
         if standing.value == text:
@@ -133,7 +133,8 @@ def _standing(text: str) -> Standing:
 
 
 @lru_cache(maxsize=len(MemberClass))
-def _member_class(text: str) -> MemberClass:
+def member_class_of(text: str) -> MemberClass:
+    """A class by its name; raises `Reject`."""
     for member_class in CLASS_CODES:
         if member_class.value == text:
             return member_class
@@ -141,7 +142,8 @@ def _member_class(text: str) -> MemberClass:
 
 
 @lru_cache(maxsize=_ISSUE_DAYS_CACHED)
-def _issued(text: str) -> date | None:
+def issue_day_of(text: str) -> date | None:
+    """A day that the roll can hold, None for an empty text; raises `Reject`."""
     if not text:
         return None
     try:

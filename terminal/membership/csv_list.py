@@ -79,7 +79,7 @@ def read_list(
         with path.open("rb") as file:
             total = os.fstat(file.fileno()).st_size
             progress(0, total)
-            _check_header(file, form, str(path))
+            check_header(file, form, str(path))
             yield from _lines(file, len(form.columns), parse, progress, total)
     except OSError as error:
         raise form.unreadable("read list", str(path), reason=error.strerror) from error
@@ -115,7 +115,7 @@ def written_day(text: str) -> date:
     return date.fromisoformat(text)
 
 
-def _check_header(file: BinaryIO, form: ListForm, subject: str) -> None:
+def check_header(file: BinaryIO, form: ListForm, subject: str) -> None:
     """Pass over the header. The message never repeats the line: without a header it holds a card number."""
     first = file.readline(LINE_BYTES_MAX).removeprefix(_BYTE_ORDER_MARK)
     names = tuple(name.strip().strip(b'"').lower() for name in first.split(b","))
@@ -135,25 +135,26 @@ def _lines(
         number += 1
         if number % PROGRESS_LINES == 0:
             progress(file.tell(), total_bytes)
-        if _is_cut(line):
-            while _is_cut(file.readline(LINE_BYTES_MAX)):
+        if is_cut(line):
+            while is_cut(file.readline(LINE_BYTES_MAX)):
                 pass  # piece by piece to the line's end: memory stays bounded
             yield Rejected(number, LineFault.TOO_LONG)
         elif not line.isspace():
             try:
-                taken = parse(_fields(line, columns))
+                taken = parse(fields_of(line, columns))
             except Reject as reject:
                 yield Rejected(number, reject.reason)
             else:
                 yield taken
 
 
-def _is_cut(line: bytes) -> bool:
+def is_cut(line: bytes) -> bool:
     """Whether `readline(LINE_BYTES_MAX)` stopped at its bound and not at the line's end."""
     return len(line) == LINE_BYTES_MAX and not line.endswith(b"\n")
 
 
-def _fields(line: bytes, columns: int) -> list[str]:
+def fields_of(line: bytes, columns: int) -> list[str]:
+    """The fields of one line, as many as there are columns; raises `Reject`."""
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:

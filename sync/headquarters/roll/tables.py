@@ -38,7 +38,9 @@ members = Table(
     Index(None, "person"),
 )
 # Few cards wait for anything: an index of those alone.
-Index(None, members.c.due_at, sqlite_where=members.c.due_at.is_not(None), postgresql_where=members.c.due_at.is_not(None))
+Index(
+    None, members.c.due_at, sqlite_where=members.c.due_at.is_not(None), postgresql_where=members.c.due_at.is_not(None)
+)
 
 member_history = Table(
     "member_history",
