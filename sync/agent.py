@@ -27,6 +27,8 @@ from sync.errors import (
     HeadquartersFailing,
     LineDown,
     NotEnrolled,
+    TerminalRevoked,
+    TerminalUnknown,
 )
 
 if TYPE_CHECKING:
@@ -94,9 +96,11 @@ class Agent:
         transport: httpx.BaseTransport | None = None,
         jitter: Callable[[], float] = random.random,
         feeds: Sequence[Feed] = (),
+        on_refused: Callable[[JingkaError], None] = lambda _: None,
     ) -> None:
         """`url` empty: no headquarters is set, entries are kept. `on_change` is called from the agent's thread, when
         `status` has changed in `enrolled`, `online`, `waiting` or the kind of error; it must return at once.
+        `on_refused`: told from the same thread when headquarters provably does not accept this terminal any more.
         """
         self._outbox = ledger
         self._data_dir = data_dir
@@ -107,6 +111,7 @@ class Agent:
         self._transport = transport
         self._jitter = jitter
         self._feeds = tuple(feeds)
+        self._on_refused = on_refused
         self._following: Feeds | None = None
         self._source: Source | None = None
 
@@ -156,6 +161,11 @@ class Agent:
         with self._signal:
             self._hurried = True
             self._signal.notify_all()
+
+    @property
+    def online(self) -> bool:
+        """Whether headquarters has just taken what we sent; reads nothing."""
+        return self._online
 
     def feed_faults(self) -> Mapping[str, JingkaError]:
         """What each feed last failed with, by its name, until it succeeds."""
@@ -278,6 +288,8 @@ class Agent:
             logger.warning("sync: %s", error)  # once for each change, not for each try
         self._failures += 1
         self._online, self._error = False, error
+        if error.details.get("proven") and isinstance(error, (TerminalRevoked, TerminalUnknown)):
+            self._on_refused(error)
 
     def _wait(self, wait_s: float | None, *, on_entry: bool) -> None:
         with self._signal:

@@ -302,3 +302,47 @@ class AgentFailed(SyncError):
     hint = Words(
         "销售可以继续；请重启本程序，并把日志交给技术支持", "selling goes on; restart, and give support the log"
     )
+
+
+# --- grants -----------------------------------------------------------------------------------------------------------
+
+
+class LeaseFrozen(SyncError):
+    """Headquarters leases nothing to this terminal until a person there has looked at it."""
+
+    code = "lease-frozen"
+    retry = Retry.RETRY
+    what = Words("总部暂停了本机的名额", "headquarters has frozen this terminal's slices")
+    hint = Words(
+        "联网时可逐笔向总部申请；请联系总部核对本机（是否恢复过备份、换过硬盘）",
+        "call headquarters: was a backup restored, or a disk changed? Online, each sale may still be asked for",
+    )
+
+
+class LeaseOutdated(SyncError):
+    """Headquarters answers with an older lease than this terminal has: it was restored from a backup itself."""
+
+    code = "lease-outdated"
+    retry = Retry.RETRY
+    what = Words("总部给的名额比本机记录的旧", "headquarters' word on the slices is older than this terminal's")
+    hint = Words("请联系总部；本机先不用名额", "call headquarters; no slice is spent meanwhile")
+
+
+class UsageSetDamaged(SyncError):
+    """The file of what was used elsewhere is not what was written; it is fetched anew."""
+
+    code = "usage-set-damaged"
+    retry = Retry.RETRY
+    what = Words(
+        "各店使用记录文件{subject}已损坏（{reason}）", "the file of use elsewhere {subject} is damaged ({reason})"
+    )
+    hint = Words("联网后自动重新下载", "it is fetched anew when the line is up")
+
+
+class UsageSetNotKept(SyncError):
+    """What was used elsewhere cannot be kept: no room on the disk, or far too much of it."""
+
+    code = "usage-set-not-kept"
+    retry = Retry.RETRY
+    what = Words("各店使用记录保存不了（{reason}）", "what was used elsewhere cannot be kept ({reason})")
+    hint = Words("请检查磁盘空间；联网时仍向总部核实", "check the disk; while the line is up headquarters is asked")

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from config.errors import JingkaError
 from sync.errors import AnswerUnverified, SignatureInvalid, SignatureMissing
-from sync.refusals import refusal
+from sync.line import STEP_S_MAX
+from sync.refusals import is_proven, refusal
 from sync.signing import verify_response
 from sync.wire import ANSWER_BYTES_MAX
 
@@ -54,6 +55,7 @@ class Source:
     line: Line
     enrolment: Enrolment
     now: Callable[[], datetime]  # headquarters' time, as far as this terminal knows it
+    step_s: float = STEP_S_MAX  # of each step of an exchange
 
     @property
     def terminal(self) -> str:
@@ -62,17 +64,25 @@ class Source:
 
     def get(self, path: str, *, answer_bytes_max: int = ANSWER_BYTES_MAX) -> bytes:
         """The body of a proven answer. Raises `LineDown`, `AnswerUnverified`, the refusals of `sync.refusals`."""
-        return self._proven(self.line.get(path, now=self.now(), answer_bytes_max=answer_bytes_max), "fetch")
+        exchange = self.line.get(path, now=self.now(), step_s=self.step_s, answer_bytes_max=answer_bytes_max)
+        return self._proven(exchange, "fetch")
 
     def post(self, path: str, plain: bytes, *, answer_bytes_max: int = ANSWER_BYTES_MAX) -> bytes:
         """As `get`, with a body."""
-        return self._proven(self.line.post(path, plain, now=self.now(), answer_bytes_max=answer_bytes_max), "ask")
+        exchange = self.line.post(path, plain, now=self.now(), step_s=self.step_s, answer_bytes_max=answer_bytes_max)
+        return self._proven(exchange, "ask")
+
+    def delete(self, path: str) -> bytes:
+        """As `get`, for what is not wanted any more."""
+        return self._proven(self.line.delete(path, now=self.now(), step_s=self.step_s), "give back")
 
     def _proven(self, exchange: Exchange, operation: str) -> bytes:
+        key = self.enrolment.headquarters_key
         if exchange.response.status != 200:
-            raise refusal(exchange.response, self.line.url, operation)
+            proven = is_proven(exchange.response, exchange.request, key)
+            raise refusal(exchange.response, self.line.url, operation, proven=proven)
         try:
-            verify_response(exchange.response, exchange.request, headquarters_key=self.enrolment.headquarters_key)
+            verify_response(exchange.response, exchange.request, headquarters_key=key)
         except (SignatureInvalid, SignatureMissing) as error:
             raise AnswerUnverified(operation, self.line.url, reason=error.what_text("en")) from error
         return exchange.response.body

@@ -101,6 +101,10 @@ class Line:
         """What stands at `path` (with its query), asked for with a signature; as `post`."""
         return self._exchange("GET", path, {}, b"", now=now, step_s=step_s, answer_bytes_max=answer_bytes_max)
 
+    def delete(self, path: str, *, now: datetime, step_s: float = STEP_S_MAX) -> Exchange:
+        """What stands at `path` is not wanted any more; as `get`."""
+        return self._exchange("DELETE", path, {}, b"", now=now, step_s=step_s, answer_bytes_max=ANSWER_BYTES_MAX)
+
     def _exchange(
         self,
         method: str,
@@ -121,7 +125,7 @@ class Line:
             request = HttpRequest(method, url, headers, body)
             signature = sign_request(request, key=self._key, key_id=self._key_id, now=now, nonce=self._nonce())
             sent = HttpRequest(method, url, headers | signature, body)
-            patience = httpx.Timeout(step_s, connect=CONNECT_S_MAX)
+            patience = httpx.Timeout(step_s, connect=min(step_s, CONNECT_S_MAX))
             with self._client.stream(
                 sent.method, sent.url, headers=dict(sent.headers), content=body, timeout=patience
             ) as response:

@@ -9,12 +9,14 @@ from sync.errors import (
     HeadquartersFailing,
     HeadquartersRefused,
     MessageMalformed,
+    SignatureInvalid,
+    SignatureMissing,
     SyncError,
     TerminalRefused,
     TerminalRevoked,
     TerminalUnknown,
 )
-from sync.signing import HttpResponse
+from sync.signing import HttpRequest, HttpResponse, verify_response
 from sync.wire import Problem, ProblemCode, parse_message
 
 RETRY_AFTER_S_DEFAULT: Final = 5
@@ -30,8 +32,17 @@ def problem_of(response: HttpResponse) -> Problem:
         return Problem()
 
 
-def refusal(response: HttpResponse, subject: str, operation: str) -> SyncError:
-    """The error for any answer but an agreed yes; unproven, so good for waiting and telling, never for acting."""
+def is_proven(response: HttpResponse, request: HttpRequest, headquarters_key: bytes) -> bool:
+    """Whether headquarters itself gave this answer to this very request: refusals are signed too."""
+    try:
+        verify_response(response, request, headquarters_key=headquarters_key)
+    except (SignatureInvalid, SignatureMissing):
+        return False
+    return True
+
+
+def refusal(response: HttpResponse, subject: str, operation: str, *, proven: bool = False) -> SyncError:
+    """The error for any answer but an agreed yes. Unproven it is good for waiting and telling, never for acting."""
     status, code = response.status, problem_of(response).code
     if status == 429:
         return HeadquartersBusy(operation, subject, wait_s=retry_after_s(response))
@@ -39,11 +50,11 @@ def refusal(response: HttpResponse, subject: str, operation: str) -> SyncError:
         return HeadquartersFailing(operation, subject, status=status, wait_s=retry_after_s(response, default=0))
     if status == 401:
         if code == ProblemCode.TERMINAL_UNKNOWN:
-            return TerminalUnknown(operation, subject)
+            return TerminalUnknown(operation, subject, proven=proven)
         if code == ProblemCode.TERMINAL_REVOKED:
-            return TerminalRevoked(operation, subject)
+            return TerminalRevoked(operation, subject, proven=proven)
         return TerminalRefused(operation, subject, problem=code)
-    return HeadquartersRefused(operation, subject, status=status, problem=code)
+    return HeadquartersRefused(operation, subject, status=status, problem=code, proven=proven)
 
 
 def retry_after_s(response: HttpResponse, default: int = RETRY_AFTER_S_DEFAULT) -> int:

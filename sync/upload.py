@@ -26,7 +26,7 @@ from sync.errors import (
     SignatureMissing,
 )
 from sync.line import HEARTBEAT_STEP_S_MAX, STEP_S_MAX, Exchange, Line
-from sync.refusals import problem_of, refusal
+from sync.refusals import is_proven, problem_of, refusal
 from sync.signing import verify_response
 from sync.wire import (
     BATCH_ENTRIES_MAX,
@@ -140,7 +140,8 @@ class Upload:
         if exchange.response.status == 413 and len(batch.entries) > 1:
             self._shrink(batch)
             return Step(0, (), more=True)
-        raise refusal(exchange.response, self._line.url, "send entries")
+        proven = is_proven(exchange.response, exchange.request, self._enrolment.headquarters_key)
+        raise refusal(exchange.response, self._line.url, "send entries", proven=proven)
 
     def _batch(self, after: int) -> EntryBatch:
         """The entries after `after` that fit one batch; always one when there is one."""

@@ -6,11 +6,15 @@ from collections.abc import Callable
 
 from terminal.held_quotes import HeldQuote
 from terminal.ledger.bodies import Authorisation, UsageClaim
+from terminal.offers.limits import LimitClaim
 
 KeepProof = Callable[[str], str]  # a typed proof to its keyed hash
+CapOf = Callable[[LimitClaim], int]  # how much of a claim's key may be used at this terminal in all
 
 
-def authorisation_of(redemption: str, held: HeldQuote, cashier: str, keep_proof: KeepProof) -> Authorisation:
+def authorisation_of(
+    redemption: str, held: HeldQuote, cashier: str, keep_proof: KeepProof, cap_of: CapOf
+) -> Authorisation:
     """The sale as quoted, under its id. `held` must be of a member's card and without refusals."""
     card, due, member, place = held.card, held.quote, held.card.member, held.sale.place
     assert member is not None
@@ -42,7 +46,7 @@ def authorisation_of(redemption: str, held: HeldQuote, cashier: str, keep_proof:
         list_fen=due.list_fen,
         pay_fen=due.pay_fen,
         units=sum(line.quantity for line in due.lines),
-        claims=tuple(UsageClaim(claim.key, claim.amount, claim.max) for claim in due.claims),
+        claims=tuple(UsageClaim(claim.key, claim.amount, cap_of(claim)) for claim in due.claims),
         proofs=_kept_proofs(held, keep_proof),
         granted=due.granted,
     )

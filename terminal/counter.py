@@ -22,7 +22,8 @@ from terminal.authorisation import KeepProof, authorisation_of
 from terminal.book_in_force import BookInForce
 from terminal.held_quotes import HeldQuote, HeldQuotes, QuoteExpired, QuoteMoved, QuoteRequest, SaleRefused
 from terminal.ledger.clock import Clock
-from terminal.ledger.errors import LimitMoved
+from terminal.ledger.errors import HoldLate, LimitMoved
+from terminal.ledger.grants import Right
 from terminal.ledger.ledger import Ledger
 from terminal.ledger.project import Redemption, RedemptionState
 from terminal.membership.desk import MembershipDesk
@@ -33,8 +34,9 @@ from terminal.offers.quote import quote
 from terminal.offers.sale import Place, Sale
 from terminal.presentation import ACCEPTED_BY_DEFAULT, Judge, Presentation, presentation_summary
 from terminal.redemption_id import check_id, new_id
+from terminal.rights import GrantLacking, Holder, HoldRefused, Rights, refusals_of
 from terminal.typed_card import typed_read
-from terminal.usage import LedgerUsage
+from terminal.usage import Elsewhere, LedgerUsage
 from terminal.vouchers.desk import VoucherDesk
 
 logger = logging.getLogger(__name__)
@@ -103,13 +105,19 @@ class Counter:
         accept: Collection[Authenticity] = ACCEPTED_BY_DEFAULT,
         on_typed: Callable[[CardRead], None] | None = None,
         vouchers: VoucherDesk | None = None,
+        elsewhere: Elsewhere | None = None,
+        holder: Holder | None = None,
+        want: Callable[[str, int], None] = lambda _key, _amount: None,
     ) -> None:
         self.place = place
         self.ledger = ledger
         self._clock = clock
         self._events = events
         self._times = times
-        self._usage = LedgerUsage(ledger, slices, vouchers)
+        self._usage = LedgerUsage(
+            ledger, slices, vouchers, elsewhere=elsewhere, asks=lambda: self.rights.asks, now_ms=clock.monotonic_ms
+        )
+        self.rights = Rights(ledger, self._usage, clock, holder, want)
         self._books = BookInForce(book, times.quote_s * 1000)
         self._judge = Judge(place, desk, self._books, self._usage, accept)
         self._keep_proof = keep_proof
@@ -259,11 +267,17 @@ class Counter:
             raise QuoteExpired("authorise", redemption)
         if held.quote.refusals:
             raise SaleRefused("authorise", held.sale.offer or "", held.quote.refusals)
-        wanted = authorisation_of(redemption, held, cashier, self._keep_proof)
         try:
-            done = await self._write(lambda: self.ledger.authorise(wanted))
-        except LimitMoved:
+            done = await self.rights.spend(
+                redemption, held, lambda right: self._record(redemption, held, cashier, right)
+            )
+        except (LimitMoved, HoldLate, GrantLacking):
             raise self._moved(held) from None
+        except HoldRefused as refused:
+            moved = self._moved(held)
+            if isinstance(moved, SaleRefused):
+                raise moved from None
+            raise SaleRefused("authorise", held.quote.offer, refusals_of(refused, held, self._usage)) from None
         if not done.repeat:
             self._unsettled_since_ms[done.id] = self._clock.monotonic_ms()
             self._announce(done)
@@ -307,6 +321,13 @@ class Counter:
 
     def _now(self) -> datetime:
         return self._clock.wall().astimezone(SHANGHAI)
+
+    def _record(self, redemption: str, held: HeldQuote, cashier: str, right: Right) -> Redemption:
+        """Write the sale; on the ledger's thread."""
+        wanted = authorisation_of(
+            redemption, held, cashier, self._keep_proof, lambda claim: self.rights.cap(claim, right)
+        )
+        return self.ledger.authorise(wanted, right)
 
     def _moved(self, held: HeldQuote) -> SaleRefused | QuoteMoved:
         """What the cashier is told when a limit or a stamp moved between quote and authorisation."""

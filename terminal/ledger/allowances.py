@@ -199,6 +199,8 @@ def covered(execute: Execute, asked: Authorisation, right: Right, clock: Clock) 
     Slices that the hold topped up are written. Raises `LimitMoved` where they do not suffice, `HoldLate` for a hold
     that ended or was given back.
     """
+    if not right.leased and right.hold is None:
+        return asked
     boot, now_ms, hold = clock.boot(), clock.monotonic_ms(), right.hold
     if hold is not None:
         late = boot != hold.boot or now_ms >= hold.until_ms

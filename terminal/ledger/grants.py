@@ -183,3 +183,61 @@ def cap_of(grant: Grant | None, held: HeldKey | None, amount: int, *, live: bool
 def total_unspent(grants: Iterable[tuple[Grant, int]]) -> int:
     """All that is left, over grants and what is used of each."""
     return sum(grant.unspent(used) for grant, used in grants)
+
+
+# --- holds: what a sale asks for while its cashier waits --------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WishedKey:
+    """`amount` wanted under `key`, of which `max` is the limit's number in this terminal's book."""
+
+    key: str
+    amount: int
+    max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Room for one redemption. Another sale under the same id comes with a higher `attempt`."""
+
+    redemption: str
+    attempt: int
+    offer: str
+    revision: int
+    units: int
+    keys: tuple[WishedKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyWord:
+    """Headquarters' word on one key, citywide: `used` of `max`; `granted` is this terminal's total of a leased key."""
+
+    used: int
+    max: int
+    granted: int = 0
+
+    @property
+    def left(self) -> int:
+        """What headquarters has left to give."""
+        return max(0, self.max - self.used)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldWord:
+    """Headquarters' answer to a wish; when `granted`, good before `until_ms` of the boot `boot`."""
+
+    granted: bool
+    keys: Mapping[str, KeyWord]
+    boot: str
+    until_ms: int
+
+
+def hold_of(wish: Wish, word: HoldWord, leased: Mapping[str, tuple[str, str]]) -> Hold:
+    """The hold that a granted `wish` gives; `leased` names offer and limit of each key that has a slice."""
+    keys = {}
+    for wished in wish.keys:
+        told, names = word.keys.get(wished.key), leased.get(wished.key)
+        grant = Grant(wished.key, *names, granted=told.granted) if told and names else None
+        keys[wished.key] = HeldKey(wished.amount, grant)
+    return Hold(wish.attempt, keys, word.boot, word.until_ms)
