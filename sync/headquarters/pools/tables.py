@@ -5,7 +5,8 @@ A row stands in `pools` for every key that some limit other than a `local` one c
 Of any other it says what was sold, `used`, and what is promised to single redemptions, `held`.
 
 Locks are taken in one order everywhere: the terminal's row in `leases`, its `allotments`, its `holds`, then `pools` by
-key. Another terminal's row in `leases` is touched last, and only when nobody has it.
+key. Another terminal's row in `leases` is touched last, and only when nobody has it. No foreign key points at
+`terminals`: its row is locked while a batch comes in, and a hold must not wait for that.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Double,
-    ForeignKey,
     Index,
     Integer,
     Table,
@@ -29,7 +29,7 @@ from sync.headquarters.tables import UtcTime, metadata
 leases = Table(
     "leases",
     metadata,
-    Column("terminal", Text, ForeignKey("terminals.id"), primary_key=True),
+    Column("terminal", Text, primary_key=True),
     Column("generation", BigInteger, nullable=False),  # of the last answer
     Column("confirmed", BigInteger, nullable=False),  # the highest that the terminal has shown to have stored
     Column("boot", Text, nullable=False),
@@ -47,7 +47,7 @@ allotments = Table(
     "allotments",
     metadata,
     Column("key", Text, primary_key=True),
-    Column("terminal", Text, ForeignKey("terminals.id"), primary_key=True),
+    Column("terminal", Text, primary_key=True),
     Column("granted", BigInteger, nullable=False),  # only grows; ours
     Column("returned", BigInteger, nullable=False),  # only grows; the terminal's, as it reported
     Column("written_off", BigInteger, nullable=False),  # only grows; taken back by a person after the lease's end
@@ -78,7 +78,6 @@ pools = Table(
     Column("fingerprint", BigInteger),  # of a personal `flag` key: what terminals know it by (signed)
     Column("version", BigInteger),  # the transaction that changed `used` last
     CheckConstraint("policy IN ('lease', 'flag', 'refuse')", name="policy"),
-    CheckConstraint("held >= 0", name="held"),
 )
 # Many rows are one person's; the page looks only at these few.
 Index(
@@ -99,7 +98,7 @@ holds = Table(
     "holds",
     metadata,
     Column("redemption", Text, primary_key=True),
-    Column("terminal", Text, ForeignKey("terminals.id"), nullable=False),
+    Column("terminal", Text, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("state", Text, nullable=False),
     Column("boot", Text, nullable=False),

@@ -22,7 +22,7 @@ def _texts(*names: str) -> tuple[sa.Column[str], ...]:
 
 
 def _terminal(*, primary_key: bool) -> sa.Column[str]:
-    return sa.Column("terminal", sa.Text, sa.ForeignKey("terminals.id"), primary_key=primary_key, nullable=False)
+    return sa.Column("terminal", sa.Text, primary_key=primary_key, nullable=False)
 
 
 def upgrade() -> None:
@@ -80,7 +80,6 @@ def _create_pools() -> None:
         sa.Column("fingerprint", sa.BigInteger),
         sa.Column("version", sa.BigInteger),
         sa.CheckConstraint("policy IN ('lease', 'flag', 'refuse')", name="policy"),
-        sa.CheckConstraint("held >= 0", name="held"),
     )
     op.create_index(
         "ix_pools_shared",
