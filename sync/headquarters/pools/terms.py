@@ -26,6 +26,9 @@ PEOPLE: Final = frozenset({Scope.CARD, Scope.PERSON, Scope.VOUCHER})
 EARLY: Final = timedelta(days=1)
 # PostgreSQL's index holds no entry beyond some 2,700 bytes; real keys have 60 to 200.
 KEY_BYTES_MAX: Final = 2_000
+# Asked at every heartbeat; every site of the city under two books.
+PLACES_CACHED_MAX: Final = 20_000
+_flagged: dict[tuple[str, str, str], list[str]] = {}
 
 
 class Books(Protocol):
@@ -121,6 +124,15 @@ def leasable(book: LoadedBook, place: Place, now: datetime) -> list[KeyTerms]:
 
 def flagged_offers(book: LoadedBook, place: Place) -> list[str]:
     """The offers sold at `place` that count per card, person or voucher under `flag`: what the usage feed is of."""
+    name = (book.hash, place.merchant, place.site)
+    if name not in _flagged:
+        if len(_flagged) >= PLACES_CACHED_MAX:
+            _flagged.clear()
+        _flagged[name] = _flagged_offers(book, place)
+    return _flagged[name]
+
+
+def _flagged_offers(book: LoadedBook, place: Place) -> list[str]:
     return [
         each.offer.id
         for each in book.offers.values()
