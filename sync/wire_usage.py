@@ -4,8 +4,9 @@
 
 A terminal that knows nothing asks with an empty `after` and is sent a snapshot, page by page: it asks for the next with
 the first page's version as `after` and with the `cursor` it was told. All pages bear the version of the first; one that
-bears another is the first page of another snapshot. From then on it asks for what came `after` its version. An amount is what other terminals used
-under the key, in all: it replaces the one before, and 0 takes the key out. So a page that comes twice does no harm.
+bears another is the first page of another snapshot. From then on it asks for what came `after` its version. An amount
+is what other terminals used under the key, in all: it replaces the one before, and 0 takes the key out. So a page that
+comes twice does no harm.
 
 The gaps between the fingerprints of n random keys are geometric, so a Rice code is within 3 percent of what any exact
 set of n of 2^64 numbers needs, n * (64 - log2 n + 1.44) bits; an amount costs one bit when it is 1.

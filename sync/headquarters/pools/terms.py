@@ -99,7 +99,9 @@ def terms_of(book: LoadedBook | None, key: str, max_told: int) -> KeyTerms | Non
     A limit that the book does not know, or no book at all: the terminal's own number, and only flagged.
     """
     offer_id, _, rest = key.partition("|")
-    limit_id, _, scopes = rest.partition("|")
+    limit_id, counted, scopes = rest.partition("|")
+    if not counted:
+        return None  # no key that the rules make: nobody can say what it counts
     prepared = book.offers.get(offer_id) if book else None
     limit = next((each for each in prepared.offer.limits if each.id == limit_id), None) if prepared else None
     if book is None or limit is None:
