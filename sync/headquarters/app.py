@@ -17,6 +17,12 @@ from fastapi import FastAPI
 from config.places import PEOPLE_FILE
 from sync.errors import KeyExists
 from sync.headquarters.arrivals import Arrivals
+from sync.headquarters.books.api import book_routes
+from sync.headquarters.books.desk import CampaignDesk
+from sync.headquarters.books.judge import OfferJudge
+from sync.headquarters.books.office import BookFeed, BookOffice, office_routes
+from sync.headquarters.books.pages import campaign_pages
+from sync.headquarters.books.release import release_key_file
 from sync.headquarters.door import headquarters_key
 from sync.headquarters.errors import WorkersNeedPostgresql
 from sync.headquarters.pages import page_routes
@@ -35,7 +41,7 @@ from terminal.serving.hub import Hub
 from terminal.serving.locale import SERVING_LOCALE, load_catalogue
 from terminal.serving.lockouts import Lockouts
 from terminal.serving.pages import NavLink, Pages
-from terminal.serving.people import People, Role
+from terminal.serving.people import HEADQUARTERS_ROLES, People, Role
 from terminal.serving.problems import install_problems
 from terminal.serving.sign_in import Gate, sign_in_routes
 
@@ -46,7 +52,10 @@ HERE: Final = Path(__file__).parent
 COOKIE: Final = "jingka_headquarters"  # not a terminal's: in the demonstration both are served by one machine
 SESSION_IDLE_S: Final = 4 * 3600
 SHUTDOWN_S: Final = 3  # open event streams are cut after this, so that a restart is quick
-NAV: Final = (NavLink("/", "nav.overview", (Role.OPERATOR,)),)
+NAV: Final = (
+    NavLink("/", "nav.overview", (Role.OPERATOR,)),
+    NavLink("/campaigns", "nav.campaigns", HEADQUARTERS_ROLES),
+)
 
 
 def serve(settings: HqSettings) -> int:
@@ -114,7 +123,10 @@ def create_app(settings: HqSettings, clock: Callable[[], datetime] = utc_now) ->
         clock_skew_s_max=settings.clock_skew_s_max,
         code_life_s=settings.code_life_s,
         clock=clock,
+        judges=(OfferJudge(),),
+        feeds=(BookFeed(),),
     )
+    campaigns = CampaignDesk(storage, clock, release_key_file(settings))
     hub = Hub()
     arrivals = Arrivals(hub, storage.engine)
     assets = Assets()
@@ -155,6 +167,9 @@ def create_app(settings: HqSettings, clock: Callable[[], datetime] = utc_now) ->
     app.include_router(fleet_routes(hq, gate))
     app.include_router(report_routes(hq, gate))
     app.include_router(event_routes(hub, gate))
+    app.include_router(office_routes(hq, BookOffice(hq, key), settings.language))
+    app.include_router(book_routes(campaigns, gate))
+    app.include_router(campaign_pages(campaigns, gate, pages))
     app.include_router(sign_in_routes(gate, pages, STATUSES))
     app.include_router(page_routes(hq, gate, pages, settings.clock_skew_s_max))
     app.mount(STATIC_PATH, assets)
