@@ -24,7 +24,7 @@ from fastapi import FastAPI
 
 from config import log
 from config.errors import JingkaError, Retry, Words
-from config.places import DAEMON_PID_FILE, LEDGER_FILE, PEOPLE_FILE
+from config.places import DAEMON_PID_FILE, DAY_CLOSES_FILE, LEDGER_FILE, PEOPLE_FILE
 from config.settings import TerminalSettings
 from config.zone import SHANGHAI
 from drivers.card import Authenticity, CardRead, Step
@@ -34,6 +34,7 @@ from drivers.reader import ReaderStatus
 from drivers.supervision import Supervisor
 from sync.agent import Agent
 from sync.book_feed import BookFeed
+from sync.days import DaysFeed
 from sync.released_book import ReleasedBook
 from terminal.book_file import BookFile
 from terminal.counter import Counter
@@ -44,6 +45,7 @@ from terminal.membership.desk import IssuerRange, MembershipDesk
 from terminal.membership.token import ProgrammeKey, load_programme_key
 from terminal.offers.sale import Place
 from terminal.readers import chip_terms, make_readers
+from terminal.reports.day_close import DayCloses
 from terminal.serving.hub import Hub
 from terminal.serving.people import People
 from terminal.status import Status
@@ -132,6 +134,7 @@ class Daemon:
         readers, presenter = make_readers(settings.readers, settings.demo, terms)
         self.ledger = Ledger.open(settings.data_dir / LEDGER_FILE, terminal.name, self.clock)
         released = ReleasedBook(settings.data_dir, settings.offers.signed_by)
+        self.closes = DayCloses(settings.data_dir / DAY_CLOSES_FILE, self.ledger, self.clock.wall)
         self.agent = Agent(
             ledger=self.ledger,
             data_dir=settings.data_dir,
@@ -139,7 +142,7 @@ class Daemon:
             clock=self.clock,
             heartbeat_s=settings.headquarters.heartbeat_s,
             on_change=self._queue_changed,
-            feeds=(BookFeed(released),),
+            feeds=(BookFeed(released), DaysFeed(self.closes),),
         )
         outcomes = Outcomes(self, self.clock.wall)
         self._book_file = BookFile(settings.offers.book, settings.offers.signed_by, released)
@@ -185,6 +188,8 @@ class Daemon:
                 session_idle_s=settings.counter.session_idle_s,
                 demo=DemoCardPlayer(presenter, self.counter.clear) if presenter else None,
                 today=self.today,
+                closes=self.closes,
+                on_close=self.agent.hurry,
                 lifespan=self.lifespan,
             )
         )

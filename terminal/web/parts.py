@@ -15,6 +15,7 @@ from drivers.outcomes import ReadHistory
 from drivers.reader import ReaderState, ReaderStatus
 from terminal.counter import Counter
 from terminal.ledger.health import LedgerHealth
+from terminal.reports.day_close import DayCloses
 from terminal.serving.hub import Hub
 from terminal.serving.people import People
 
@@ -108,5 +109,7 @@ class WebParts:
     language: Language
     session_idle_s: float
     today: Callable[[], date]
+    closes: DayCloses
+    on_close: Callable[[], None]
     demo: DemoCards | None = None
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, object] | None]] | None = None

@@ -26,6 +26,7 @@ from terminal.offers.book import LoadedBook, parse_book
 from terminal.offers.model import Where
 from terminal.offers.sale import Place
 from terminal.presentation import ACCEPTED_BY_DEFAULT
+from terminal.reports.day_close import DayCloses
 from terminal.serving.hub import Hub
 from terminal.serving.people import People
 from terminal.vouchers.desk import VoucherDesk
@@ -177,6 +178,8 @@ class Till:
             language="zh",
             session_idle_s=600,
             today=self.today,
+            closes=DayCloses(self.ledger.path.with_name("day-closes.json"), self.ledger, self.clock.wall),
+            on_close=lambda: None,
             demo=FakeDrawer(self) if demo else None,
         )
 

@@ -59,9 +59,9 @@ def hold_open(connection: Connection, merchants: Sequence[str]) -> dict[str, str
     return {each.merchant: each.closed_through for each in found}
 
 
-def hold_alone(connection: Connection, merchant: str) -> None:
-    """Nobody adds to this merchant or closes it until the transaction ends."""
-    _lock(connection, [merchant], "pg_advisory_xact_lock")
+def hold_alone(connection: Connection, *merchants: str) -> None:
+    """Nobody else adds to these merchants or closes them until the transaction ends."""
+    _lock(connection, merchants, "pg_advisory_xact_lock")
 
 
 def terms_of(connection: Connection, merchants: Sequence[str]) -> dict[str, list[Terms]]:

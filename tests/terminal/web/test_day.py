@@ -119,3 +119,36 @@ async def test_the_picker_goes_no_further_than_today(manager: httpx.AsyncClient,
 
 async def test_the_language_switch_comes_back_to_the_same_day(manager: httpx.AsyncClient) -> None:
     assert 'name="back" value="/day?day=2012-12-24"' in (await manager.get("/day?day=2012-12-24", headers=HTML)).text
+
+
+async def test_a_manager_closes_the_day(cashier: httpx.AsyncClient, manager: httpx.AsyncClient, till: Till) -> None:
+    await completed(cashier, till)
+    assert (await manager.get("/api/v1/reports/daily/close?day=2012-12-25")).status_code == 204
+    assert "未结账" in (await manager.get("/day?day=2012-12-25")).text
+    pressed = await manager.post("/day/close", data={"day": "2012-12-25"})
+    assert (pressed.status_code, pressed.headers["location"]) == (303, "/day?day=2012-12-25")
+    page = (await manager.get("/day?day=2012-12-25")).text
+    for words in ("已结账", "1 笔，到第 2 条记录", "待传总部", "重新结账"):
+        assert words in page, words
+    told = (await manager.post("/api/v1/reports/daily/close")).json()
+    assert (told["day"], told["sequence"], told["closed_by"], told["sent"]) == ("2012-12-25", 2, "m01", False)
+    assert told["offers"][0] == {
+        "offer": "winter-film",
+        "sales": 1,
+        "units": 2,
+        "list": 16_000,
+        "pay": 2_000,
+        "voided_units": 0,
+        "voided_list": 0,
+        "voided_pay": 0,
+    }
+    assert (await manager.get("/api/v1/reports/daily/close")).json() == told
+
+
+async def test_nobody_closes_a_day_ahead_or_as_a_cashier(
+    cashier: httpx.AsyncClient, manager: httpx.AsyncClient
+) -> None:
+    ahead = await manager.post("/api/v1/reports/daily/close?day=2012-12-26")
+    assert (ahead.status_code, ahead.json()["code"]) == (409, "day-ahead")
+    assert (await cashier.post("/api/v1/reports/daily/close")).status_code == 403
+    assert (await cashier.post("/day/close", data={})).status_code == 403
