@@ -146,6 +146,14 @@ class Counter:
         """The book that a sale began under, while it is known; else, and for no hash, the one in force."""
         return self._books.pinned(book_hash, self._clock.monotonic_ms())
 
+    def name_of(self, offer: str) -> Words | None:
+        """What the book in force calls an offer; None when it has none of this id."""
+        try:
+            prepared = self._books.book.offers.get(offer)
+        except JingkaError:
+            return None
+        return None if prepared is None else prepared.offer.name.words
+
     def replace_book(self, book: LoadedBook | JingkaError) -> None:
         """The book file was replaced. What cannot be used leaves the old book in force, with a `book_fault`.
 
@@ -154,6 +162,10 @@ class Counter:
         if self._books.replace(book, self._clock.monotonic_ms()):
             self._outdated = True
         self._events.publish("book", self._books.summary)
+
+    def usage_changed(self) -> None:
+        """Headquarters granted or told something: the card presented is judged anew when somebody looks."""
+        self._outdated = True
 
     def offer_view(self, offer: str, presentation: str | None = None, book_hash: str = "") -> OfferView:
         """An offer for the card presented, by the book of `book_hash` while it is known. Raises `PresentationGone`."""

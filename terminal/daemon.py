@@ -14,6 +14,7 @@ import hmac
 import logging
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import date
 from types import FrameType
@@ -35,6 +36,9 @@ from drivers.supervision import Supervisor
 from sync.agent import Agent
 from sync.book_feed import BookFeed
 from sync.days import DaysFeed
+from sync.elsewhere import UsageElsewhere
+from sync.grants import Leases, UsageFeed, Wants
+from sync.holds import Holds
 from sync.released_book import ReleasedBook
 from terminal.book_file import BookFile
 from terminal.counter import Counter
@@ -135,6 +139,7 @@ class Daemon:
         self.ledger = Ledger.open(settings.data_dir / LEDGER_FILE, terminal.name, self.clock)
         released = ReleasedBook(settings.data_dir, settings.offers.signed_by)
         self.closes = DayCloses(settings.data_dir / DAY_CLOSES_FILE, self.ledger, self.clock.wall)
+        self.elsewhere, self._wants = UsageElsewhere(settings.data_dir), Wants()
         self.agent = Agent(
             ledger=self.ledger,
             data_dir=settings.data_dir,
@@ -142,7 +147,15 @@ class Daemon:
             clock=self.clock,
             heartbeat_s=settings.headquarters.heartbeat_s,
             on_change=self._queue_changed,
-            feeds=(BookFeed(released), DaysFeed(self.closes),),
+            feeds=(*self._grant_feeds(), BookFeed(released), DaysFeed(self.closes)),
+            on_refused=lambda error: self.ledger.allowances.end(error.code),
+        )
+        self.holds = Holds(
+            data_dir=settings.data_dir,
+            url=settings.headquarters.url,
+            clock=self.clock,
+            online=lambda: self.agent.online,
+            on_late=lambda redemption, attempt: self._on_loop(self.counter.rights.give_back_late, redemption, attempt),
         )
         outcomes = Outcomes(self, self.clock.wall)
         self._book_file = BookFile(settings.offers.book, settings.offers.signed_by, released)
@@ -160,6 +173,9 @@ class Daemon:
             accept={Authenticity(each) for each in settings.authenticity.accept},
             on_typed=outcomes.note,
             vouchers=vouchers,
+            elsewhere=self.elsewhere,
+            holder=self.holds,
+            want=self._wants.note,
         )
         chip_readers = any(reader.kind in CHIP_KINDS for reader in settings.readers)
         chip_first = ChipFirst(outcomes, fallback_s=settings.counter.fallback_s, chip_readers=chip_readers)
@@ -175,6 +191,8 @@ class Daemon:
             clock=self.clock,
             keys_fault=keys_fault,
             vouchers=vouchers,
+            elsewhere=self.elsewhere,
+            holds=self.holds,
         )
         self._pid_file = settings.data_dir / DAEMON_PID_FILE
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -224,6 +242,17 @@ class Daemon:
             },
         )
 
+    def _grant_feeds(self) -> tuple[Leases, UsageFeed]:
+        """What headquarters lets this terminal spend, and what others used."""
+
+        def changed() -> None:
+            self._on_loop(self.counter.usage_changed)
+
+        return (
+            Leases(self.ledger.allowances, self.clock, self._wants, changed),
+            UsageFeed(self.elsewhere, time.monotonic, changed),
+        )
+
     def _queue_changed(self) -> None:
         sync = self.agent.status()
         self._on_loop(self.hub.publish, "headquarters", {"online": sync.online, "waiting": sync.waiting})
@@ -253,6 +282,7 @@ class Daemon:
             self.hub.close()
             await asyncio.to_thread(self.supervisor.stop, SHUTDOWN_S)
             await asyncio.to_thread(self.agent.stop, SHUTDOWN_S)
+            await asyncio.to_thread(self.holds.close)
             self._loop = None
             self._pid_file.unlink(missing_ok=True)
             self._desk.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from importlib.metadata import version
 
 from config.errors import JingkaError
@@ -9,12 +10,14 @@ from config.settings import TerminalSettings
 from drivers.outcomes import Outcomes
 from drivers.supervision import Supervisor
 from sync.agent import Agent
+from sync.elsewhere import UsageElsewhere
+from sync.holds import Holds
 from terminal.counter import Counter
 from terminal.ledger.clock import SystemClock
 from terminal.ledger.ledger import Ledger
 from terminal.membership.desk import MembershipDesk
 from terminal.vouchers.desk import VoucherDesk
-from terminal.web.parts import StatusNow
+from terminal.web.parts import GrantsNow, StatusNow, UnspentSlice
 
 DISTRIBUTION = "jingka-terminal"
 
@@ -35,6 +38,8 @@ class Status:
         clock: SystemClock,
         keys_fault: JingkaError | None,
         vouchers: VoucherDesk | None,
+        elsewhere: UsageElsewhere,
+        holds: Holds,
     ) -> None:
         self._settings = settings
         self._counter = counter
@@ -46,6 +51,8 @@ class Status:
         self._clock = clock
         self._keys_fault = keys_fault
         self._vouchers = vouchers
+        self._elsewhere = elsewhere
+        self._holds = holds
         self._version = version(DISTRIBUTION)
 
     def now(self) -> StatusNow:
@@ -69,6 +76,9 @@ class Status:
                 self._vouchers.check()
             except JingkaError as error:
                 faults.append(error)
+        if self._elsewhere.fault is not None:
+            faults.append(self._elsewhere.fault)
+        faults += self._agent.feed_faults().values()
         terminal = self._settings.terminal
         return StatusNow(
             terminal=terminal.name,
@@ -85,4 +95,27 @@ class Status:
             jumped_ms=self._clock.jumped_ms,
             faults=tuple(faults),
             reads=self._outcomes.history(),
+            grants=self._grants() if self._settings.headquarters.url else None,
+        )
+
+    def _grants(self) -> GrantsNow | None:
+        """What may be spent and what is known of other shops; None: headquarters never granted or told anything."""
+        try:
+            standing = self._ledger.allowances.standing()
+        except JingkaError:
+            return None  # the ledger's own part of the page says why
+        lease, told = standing.lease, self._elsewhere.now
+        left_ms = lease.left_ms(self._clock.boot(), self._clock.monotonic_ms())
+        unspent = tuple(
+            UnspentSlice(offer, limit, self._counter.name_of(offer), left)
+            for (offer, limit), left in standing.unspent().items()
+        )
+        return GrantsNow(
+            leased=lease.known,
+            left_s=left_ms // 1000,
+            ended=lease.ended,
+            unspent=unspent,
+            usage_keys=len(told),
+            usage_as_of=datetime.fromisoformat(told.told) if told.told else None,
+            holds=self._holds.last,
         )

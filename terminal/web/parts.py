@@ -10,7 +10,7 @@ from typing import Protocol
 
 from fastapi import FastAPI
 
-from config.errors import JingkaError, Language
+from config.errors import JingkaError, Language, Words
 from drivers.outcomes import ReadHistory
 from drivers.reader import ReaderState, ReaderStatus
 from terminal.counter import Counter
@@ -54,6 +54,49 @@ class SyncNow(Protocol):
         """Why it is not online."""
 
 
+class HoldShown(Protocol):
+    """One wish for a hold; `sync.holds.HoldTold` is one."""
+
+    @property
+    def at(self) -> datetime:
+        """When it was asked."""
+
+    @property
+    def took_ms(self) -> int:
+        """How long the cashier waited for it."""
+
+    @property
+    def answer(self) -> str:
+        """`granted`, `refused`, `late`, or the code of an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnspentSlice:
+    """What is left of a limit's slices at this terminal; `name` is the offer's, None when the book lacks it."""
+
+    offer: str
+    limit: str
+    name: Words | None
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class GrantsNow:
+    """What headquarters lets this terminal spend, and what it told of other shops.
+
+    `leased`: whether it ever leased anything. `left_s`: how long the slices may still be spent, 0 for not at all, and
+    `ended` the code of the error that ended them early. `usage_as_of`: headquarters' time of the last change taken in.
+    """
+
+    leased: bool
+    left_s: int
+    ended: str | None
+    unspent: Sequence[UnspentSlice]
+    usage_keys: int
+    usage_as_of: datetime | None
+    holds: Sequence[HoldShown]
+
+
 @dataclass(frozen=True, slots=True)
 class StatusNow:
     """Everything the status page and `/healthz` tell, of one moment.
@@ -76,6 +119,7 @@ class StatusNow:
     jumped_ms: int
     faults: Sequence[JingkaError] = ()
     reads: ReadHistory = field(default_factory=ReadHistory)
+    grants: GrantsNow | None = None  # None: no address of a headquarters is set
 
     @property
     def ok(self) -> bool:
