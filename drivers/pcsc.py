@@ -34,6 +34,7 @@ from drivers.pcsc_watchdog import SILENCE_S, Watchdog
 from drivers.reader import ReaderListener, ReaderState, ReaderStatus
 
 EVERY_READER = "*"
+TOGETHER = "PC/SC"  # what people are told of, when it is about all of them
 WAIT_S = 0.5  # the longest look: how soon `stop` and a reader plugged in unseen are noticed
 VISIT_POLL_S = 0.05  # while a card is being read: how soon another reader's card is noticed; its own end wakes us
 BUSY_WAIT_S = 1.0  # another program may keep the card this long before we call the reader busy
@@ -53,7 +54,7 @@ def list_readers(wait_s: float = LIST_WAIT_S) -> list[str]:
 
     def ask() -> None:
         try:
-            with PcscService(scard, "PC/SC") as service:
+            with PcscService(scard, TOGETHER) as service:
                 answers.put(list(service.readers()))
         except ReaderError as error:
             answers.put(error)
@@ -62,7 +63,7 @@ def list_readers(wait_s: float = LIST_WAIT_S) -> list[str]:
     try:
         answer = answers.get(timeout=wait_s)
     except queue.Empty:
-        raise ReaderServiceDown("list readers", "PC/SC", reason="pcscd does not answer") from None
+        raise ReaderServiceDown("list readers", TOGETHER, reason="pcscd does not answer") from None
     if isinstance(answer, ReaderError):
         raise answer
     return answer
@@ -82,7 +83,8 @@ class PcscReader:
         bounds: Bounds | None = None,
         silence_s: float = SILENCE_S,
     ) -> None:
-        self.name = name
+        self.wanted = name
+        self.name = TOGETHER if name == EVERY_READER else name
         self.visits = _Visits(terms or ChipTerms(), bounds or Bounds())
         self._scard = scard
         self._silence_s = silence_s
@@ -176,8 +178,8 @@ class _Watch:
     def _find_readers(self, service: PcscService) -> None:
         """Bring the slots in line with the readers plugged in."""
         names = service.readers()[:READERS_MAX]
-        if self._reader.name != EVERY_READER:
-            names = tuple(name for name in names if name == self._reader.name)
+        if self._reader.wanted != EVERY_READER:
+            names = tuple(name for name in names if name == self._reader.wanted)
         for gone in self._slots.keys() - set(names):
             slot = self._slots.pop(gone)
             self._card_gone(slot)

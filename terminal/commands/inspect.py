@@ -252,11 +252,11 @@ def _reader(section: ReaderSection, demo: DemoSection) -> str:
 
 def _plugged_in(name: str) -> list[str]:
     """The PC/SC readers that a section called `name` stands for; raises `ReaderMissing` when there is none."""
-    from drivers.pcsc import EVERY_READER, list_readers
+    from drivers.pcsc import EVERY_READER, TOGETHER, list_readers
 
     found = [each for each in list_readers() if name in {EVERY_READER, each}]
     if not found:
-        raise ReaderMissing("check reader", name)
+        raise ReaderMissing("check reader", TOGETHER if name == EVERY_READER else name)
     return found
 
 

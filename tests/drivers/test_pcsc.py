@@ -14,7 +14,7 @@ from smartcard import scard
 
 from drivers.card import NotACard, ReaderBusy, ReaderServiceDown
 from drivers.pboc.exchange import READ_ONLY_COMMANDS
-from drivers.pcsc import PcscReader, list_readers
+from drivers.pcsc import TOGETHER, PcscReader, list_readers
 from drivers.reader import ReaderState
 from drivers.supervision import Supervisor
 from drivers.virtual.card import DEMO_CARDS, VirtualCard
@@ -159,7 +159,7 @@ def test_pcscd_stopped_and_started_is_noticed_and_the_card_read_again_within_3_s
         slot.present(MEMBER)
         listener.wait_for_reads(1)
         pcscd.stop()
-        listener.wait_for_state("*", ReaderState.SERVICE_DOWN)
+        listener.wait_for_state(TOGETHER, ReaderState.SERVICE_DOWN)
         down = listener.statuses[-1]
         assert isinstance(down.error, ReaderServiceDown)
         assert listener.removals == [FIRST_SLOT]
@@ -184,7 +184,7 @@ def test_pcscd_killed_in_the_middle_of_a_read_takes_nothing_down(slot: VpcdCard,
         slot.present_chip(Stuck(MEMBER))
         assert reached.wait(5)
         pcscd.kill()
-        listener.wait_for_state("*", ReaderState.SERVICE_DOWN)
+        listener.wait_for_state(TOGETHER, ReaderState.SERVICE_DOWN)
         pcscd.resume()
         slot.present(MEMBER)
         listener.wait_for_reads(1)

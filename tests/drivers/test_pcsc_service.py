@@ -11,7 +11,7 @@ from socket import socket
 import pytest
 
 from drivers.card import CardRemoved, ReaderForbidden, ReaderServiceDown
-from drivers.pcsc import READERS_MAX, PcscReader, list_readers
+from drivers.pcsc import READERS_MAX, TOGETHER, PcscReader, list_readers
 from drivers.pcsc_visit import Bounds, ReaderStuck
 from drivers.reader import ReaderState
 from drivers.supervision import Supervisor
@@ -79,7 +79,7 @@ def test_a_pcscd_that_refuses_us_is_told_and_the_readers_are_back_within_3_s_of_
     pcscd: PcscDaemon, refuse: Callable[[socket], None], state: ReaderState, error: type[Exception]
 ) -> None:
     with refused(pcscd, refuse) as give_in, watching() as listener:
-        listener.wait_for_state("*", state)
+        listener.wait_for_state(TOGETHER, state)
         assert isinstance(listener.statuses[-1].error, error)
         give_in()
         began = time.monotonic()
@@ -90,7 +90,7 @@ def test_a_pcscd_that_refuses_us_is_told_and_the_readers_are_back_within_3_s_of_
 def test_a_pcscd_that_hangs_up_before_a_word_is_told_one_way_or_the_other(pcscd: PcscDaemon) -> None:
     with refused(pcscd, hang_up_at_once) as give_in, watching() as listener:
         listener.wait_for(
-            lambda told: told.state_of("*") in {ReaderState.SERVICE_DOWN, ReaderState.FORBIDDEN}
+            lambda told: told.state_of(TOGETHER) in {ReaderState.SERVICE_DOWN, ReaderState.FORBIDDEN}
         )  # whether our greeting still got out decides what the library answers
         give_in()
         listener.wait_for_state(FIRST_SLOT, ReaderState.READY)
@@ -98,7 +98,7 @@ def test_a_pcscd_that_hangs_up_before_a_word_is_told_one_way_or_the_other(pcscd:
 
 def test_a_pcscd_that_never_answers_is_told_and_left_as_soon_as_it_ends(pcscd: PcscDaemon) -> None:
     with refused(pcscd, never_answer) as give_in, watching(PcscReader(silence_s=SILENCE_S)) as listener:
-        listener.wait_for_state("*", ReaderState.SERVICE_DOWN)
+        listener.wait_for_state(TOGETHER, ReaderState.SERVICE_DOWN)
         assert isinstance(listener.statuses[-1].error, ReaderServiceDown)
         give_in()
         listener.wait_for_state(FIRST_SLOT, ReaderState.READY)

@@ -8,7 +8,7 @@ from drivers.card import (
     EntryMode,
     ReaderMissing,
 )
-from drivers.pcsc import READERS_MAX
+from drivers.pcsc import READERS_MAX, TOGETHER
 from drivers.pcsc_service import State
 from drivers.pcsc_visit import is_contactless
 from drivers.reader import ReaderState
@@ -45,12 +45,12 @@ def test_a_card_left_lying_is_read_once_whatever_bits_change() -> None:
 def test_no_reader_is_told_once_and_a_plugged_one_speaks_for_itself() -> None:
     scard = FakeScard()
     with running(scard) as listener:
-        listener.wait_for_state("*", ReaderState.MISSING)
+        listener.wait_for_state(TOGETHER, ReaderState.MISSING)
         scard.plug(NAME)
         listener.wait_for_state(NAME, ReaderState.READY)
         scard.unplug(NAME)
         listener.wait_for_state(NAME, ReaderState.MISSING)
-    assert [status.name for status in listener.statuses] == ["*", NAME, NAME]
+    assert [status.name for status in listener.statuses] == [TOGETHER, NAME, NAME]
     assert isinstance(listener.statuses[-1].error, ReaderMissing)
 
 

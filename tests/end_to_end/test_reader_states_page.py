@@ -141,6 +141,7 @@ def test_every_trouble_stands_on_the_page_in_words(seen: Seen, till: Till, brows
         pcscd.stop()
         try:
             expect(page.locator(".notice", has_text=seen.down)).to_have_count(1)
+            expect(page.locator("main")).to_contain_text("PC/SC")
         finally:
             pcscd.resume()
         expect(page.locator(".notice", has_text=seen.down)).to_have_count(0)
