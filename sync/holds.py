@@ -165,6 +165,7 @@ class Holds:
             monotonic_ms=asked_ms,
             offer=wish.offer,
             revision=wish.revision,
+            book_hash=wish.book_hash,
             units=wish.units,
             keys=tuple(HoldKey(key=each.key, amount=each.amount, max=each.max) for each in wish.keys),
         )

@@ -173,7 +173,7 @@ class Rights:
         """The wish under its attempt: the same as before for the same content, so that a repeat is one."""
         due = held.quote
         units = sum(line.quantity for line in due.lines)
-        content = (due.offer, due.revision, units, plan.wishes)
+        content = (due.offer, due.book_hash, units, plan.wishes)
         known, attempt = self._attempts.get(redemption, ((), 0))
         renounced = self._ledger.allowances.renounced(redemption)
         if known != content or attempt <= renounced:
@@ -181,7 +181,7 @@ class Rights:
             self._attempts[redemption] = (content, attempt)
             while len(self._attempts) > ATTEMPTS_KEPT:
                 self._attempts.popitem(last=False)
-        return Wish(redemption, attempt, due.offer, due.revision, units, plan.wishes)
+        return Wish(redemption, attempt, due.offer, due.revision, due.book_hash, units, plan.wishes)
 
     async def _give_back(self, redemption: str, right: Right) -> None:
         if right.hold is not None:

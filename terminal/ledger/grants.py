@@ -205,6 +205,7 @@ class Wish:
     attempt: int
     offer: str
     revision: int
+    book_hash: str
     units: int
     keys: tuple[WishedKey, ...]
 

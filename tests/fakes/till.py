@@ -27,8 +27,10 @@ from terminal.offers.model import Where
 from terminal.offers.sale import Place
 from terminal.presentation import ACCEPTED_BY_DEFAULT
 from terminal.reports.day_close import DayCloses
+from terminal.rights import Holder
 from terminal.serving.hub import Hub
 from terminal.serving.people import People
+from terminal.usage import Elsewhere
 from terminal.vouchers.desk import VoucherDesk
 from terminal.web.parts import StatusNow, WebParts
 from tests.fakes.clock import SteppedClock
@@ -226,9 +228,12 @@ def open_till(
     place: Place = CINEMA,
     now: datetime = FIRST_EVENING,
     roll: MembershipDesk | None = None,
+    holder: Holder | None = None,
+    elsewhere: Elsewhere | None = None,
+    clock: SteppedClock | None = None,
 ) -> Till:
     """A till with an empty ledger; `close` its ledger afterwards. `roll`: a real desk instead of the fake one."""
-    clock = SteppedClock(now=now)
+    clock = clock or SteppedClock(now=now)
     ledger = Ledger.open(directory / "ledger.sqlite", place.terminal, clock)
     desk, hub = FakeDesk(), Hub()
     counter = Counter(
@@ -244,6 +249,8 @@ def open_till(
         on_entry=lambda: None,
         accept=accept,
         vouchers=vouchers,
+        holder=holder,
+        elsewhere=elsewhere,
     )
     return Till(counter, ledger, desk, hub, clock)
 

@@ -100,7 +100,7 @@ class PoolMachine(RuleBasedStateMachine):
     def sell_with_a_hold(self, name: str, units: int, late_ms: int) -> None:
         till = self.tills[name]
         wanted = sale(units=units, claims=(UsageClaim(POOL, units, UNITS),))
-        wish = Wish(wanted.id, 1, "film", 1, units, (WishedKey(POOL, units, UNITS),))
+        wish = Wish(wanted.id, 1, "film", 1, "", units, (WishedKey(POOL, units, UNITS),))
         word = self.headquarters.hold(name, wish, till.clock.boot(), till.clock.monotonic_ms())
         if not word.granted:
             return
