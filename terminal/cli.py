@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from terminal.commands import book, ledger, membership, people, voucher
+from terminal.commands import book, headquarters_book, ledger, membership, people, voucher
 from terminal.commands.options import DEFAULT_CONFIG, JSON, Config, DataDir, HqConfig, Language, LedgerDir
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.add_typer(membership.key_app, name="key")
 app.add_typer(voucher.app, name="voucher")
 app.add_typer(people.app, name="person")
 app.add_typer(hq_app, name="hq")
+hq_app.add_typer(headquarters_book.app, name="book")
 
 
 @app.command()
@@ -82,9 +83,14 @@ def hq_person(
     context: typer.Context,
     person: Annotated[str, typer.Argument(help="the person's id")],
     name: Annotated[str, typer.Option(help="the name on the pages")] = "",
+    role: Annotated[str, typer.Option(help="operator | editor | approver | finance | auditor")] = "operator",
 ) -> None:
     """Add a person who may sign in at headquarters; asks for the PIN."""
-    people.add(context.obj.data_dir, person, "operator", name)
+    from terminal.serving.people import HEADQUARTERS_ROLES
+
+    if role not in set(HEADQUARTERS_ROLES):
+        raise typer.BadParameter(", ".join(HEADQUARTERS_ROLES), param_hint="--role")
+    people.add(context.obj.data_dir, person, role, name)
 
 
 @app.command()

@@ -69,7 +69,7 @@ class CampaignDesk:
     """Callable from any thread; blocks on the database. `key_file` holds the key that signs books."""
 
     def __init__(self, storage: Storage, clock: Callable[[], datetime], key_file: Path) -> None:
-        self._storage = storage
+        self.storage = storage
         self._clock = clock
         self._key_file = key_file
 
@@ -77,7 +77,7 @@ class CampaignDesk:
 
     def overview(self) -> Overview:
         """Drafts, releases, roll-outs; counts the whole city once."""
-        with self._storage.read() as connection:
+        with self.storage.read() as connection:
             return Overview(
                 releases.newest(connection),
                 drafts.page_of_drafts(connection),
@@ -88,7 +88,7 @@ class CampaignDesk:
 
     def draft(self, draft: int) -> OpenDraft:
         """One draft. Raises `DraftMissing`."""
-        with self._storage.read() as connection:
+        with self.storage.read() as connection:
             view = drafts.draft_of(connection, draft)
             text = drafts.text_of(connection, draft)
             writers = drafts.writers_of(connection, draft)
@@ -96,7 +96,7 @@ class CampaignDesk:
 
     def release(self, revision: int) -> OpenRelease:
         """One release. Raises `ReleaseMissing`."""
-        with self._storage.read() as connection:
+        with self.storage.read() as connection:
             view = releases.release_of(connection, revision)
             return OpenRelease(
                 view,
@@ -108,12 +108,12 @@ class CampaignDesk:
 
     def signed(self, revision: int) -> str:
         """The signed form of a release, as `jingka book verify` takes it. Raises `ReleaseMissing`."""
-        with self._storage.read() as connection:
+        with self.storage.read() as connection:
             return releases.unpacked(releases.signed_bytes(connection, revision))
 
     def look(self, text: str, form: Format) -> Look:
         """What a text comes to that is not saved."""
-        with self._storage.read() as connection:
+        with self.storage.read() as connection:
             return drafts.look(connection, text, form)
 
     # --- drafts -------------------------------------------------------------------------------------------------------
@@ -183,5 +183,5 @@ class CampaignDesk:
         """A transaction of somebody whose role it is. Raises `RoleMissing`."""
         if by.role not in roles:
             raise RoleMissing("act", "role", role=roles[0].value)
-        with self._storage.write() as connection:
+        with self.storage.write() as connection:
             yield connection
