@@ -127,7 +127,7 @@ class MembershipSection(Section):
     """The roll of members and the key that turns a card number into its token."""
 
     roll: Path
-    changes: Path | None = None
+    changes: Path | None = None  # none: beside the roll, its name with `.changes` behind
     programme_key: Path
     issuers: tuple[IssuerSection, ...] = Field(min_length=1)
 
@@ -258,6 +258,9 @@ class HqSection(Section):
     clock_skew_s_max: int = Field(default=300, ge=1, le=3600)
     code_life_s: int = Field(default=3600, ge=60, le=7 * 86_400)
     release_key: Path | None = None  # signs offer books; none: release.key in the data directory
+    programme_key: Path | None = None  # turns card numbers into tokens; none: headquarters keeps no roll
+    roll_jump_percent: float = Field(default=2.0, ge=0, le=100)  # a list that takes more cards away needs two people
+    roll_changes_max: int = Field(default=100_000, ge=1, le=200_000)  # then terminals are given a new whole roll
 
 
 class HqFileSettings(_TomlSettings):
@@ -279,6 +282,9 @@ class HqSettings(Section):
     clock_skew_s_max: int
     code_life_s: int
     release_key: Path | None = None
+    programme_key: Path | None = None
+    roll_jump_percent: float = 2.0
+    roll_changes_max: int = 100_000
     log: LogSection = LogSection()
 
 
@@ -292,7 +298,7 @@ def load_terminal(path: Path) -> TerminalSettings:
             "membership": membership.model_copy(
                 update={
                     "roll": base / membership.roll,
-                    "changes": base / membership.changes if membership.changes else None,
+                    "changes": base / (membership.changes or f"{membership.roll}.changes"),
                     "programme_key": base / membership.programme_key,
                 }
             ),
@@ -319,6 +325,7 @@ def load_hq(path: Path | None) -> HqSettings:
     base = path.resolve().parent if path else Path.cwd()
     hq = settings.hq.model_dump()
     hq["release_key"] = base / settings.hq.release_key if settings.hq.release_key else None
+    hq["programme_key"] = base / settings.hq.programme_key if settings.hq.programme_key else None
     return HqSettings(data_dir=base / settings.data_dir, log=settings.log, **hq)
 
 

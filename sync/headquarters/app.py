@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -25,10 +26,15 @@ from sync.headquarters.books.pages import campaign_pages
 from sync.headquarters.books.release import release_key_file
 from sync.headquarters.door import headquarters_key
 from sync.headquarters.errors import WorkersNeedPostgresql
+from sync.headquarters.money.api import days_routes, money_routes
+from sync.headquarters.money.days import DaysFeed
+from sync.headquarters.money.desk import MoneyDesk
+from sync.headquarters.money.record import settle
 from sync.headquarters.pages import page_routes
 from sync.headquarters.people.lockouts import StoredLockouts
 from sync.headquarters.people.sessions import StoredSessions
 from sync.headquarters.people_api import event_routes, fleet_routes, health_routes, report_routes, session_routes
+from sync.headquarters.roll.office import RollOffice
 from sync.headquarters.service import Headquarters, utc_now
 from sync.headquarters.storage import open_storage
 from sync.headquarters.terminal_api import STATUSES, extra_of, terminal_routes
@@ -55,6 +61,8 @@ SHUTDOWN_S: Final = 3  # open event streams are cut after this, so that a restar
 NAV: Final = (
     NavLink("/", "nav.overview", (Role.OPERATOR,)),
     NavLink("/campaigns", "nav.campaigns", HEADQUARTERS_ROLES),
+    NavLink("/members", "nav.members", (Role.OPERATOR, Role.AUDITOR)),
+    NavLink("/roll", "nav.roll", (Role.OPERATOR, Role.APPROVER, Role.AUDITOR)),
 )
 
 
@@ -89,9 +97,12 @@ def _serve_alone(settings: HqSettings, shared: socket.socket | None = None) -> i
     """One process that serves, on its own port or from the socket that workers share."""
     import uvicorn
 
+    app = create_app(settings)
+    gc.collect()
+    gc.freeze()  # what is here now stays for good: a batch's garbage is looked for without looking at all of it
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(settings),
+            app,
             host=settings.host,
             port=settings.port,
             log_config=None,
@@ -117,15 +128,17 @@ def create_app(settings: HqSettings, clock: Callable[[], datetime] = utc_now) ->
     people = _people(settings.data_dir / PEOPLE_FILE, StoredLockouts(storage, utc_now))
     sessions = StoredSessions(COOKIE, storage, person_of=people.current, clock=utc_now, idle_s=SESSION_IDLE_S)
     gate = Gate(people, sessions)
+    roll = RollOffice(settings, storage, clock)
     hq = Headquarters(
         storage,
         key,
         clock_skew_s_max=settings.clock_skew_s_max,
         code_life_s=settings.code_life_s,
         clock=clock,
-        judges=(OfferJudge(),),
-        feeds=(BookFeed(),),
+        judges=(OfferJudge(), roll.judge, settle),
+        feeds=(BookFeed(), roll.feed, DaysFeed()),
     )
+    money = MoneyDesk(storage, clock, key)
     campaigns = CampaignDesk(storage, clock, release_key_file(settings))
     hub = Hub()
     arrivals = Arrivals(hub, storage.engine)
@@ -142,11 +155,13 @@ def create_app(settings: HqSettings, clock: Callable[[], datetime] = utc_now) ->
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         arrivals.begin()
+        roll.start()
         warming = asyncio.create_task(asyncio.to_thread(pages.warm))
         try:
             yield
         finally:
             arrivals.end()
+            await asyncio.to_thread(roll.stop)
             hub.close()
             await warming
             hq.storage.close()
@@ -170,6 +185,10 @@ def create_app(settings: HqSettings, clock: Callable[[], datetime] = utc_now) ->
     app.include_router(office_routes(hq, BookOffice(hq, key), settings.language))
     app.include_router(book_routes(campaigns, gate))
     app.include_router(campaign_pages(campaigns, gate, pages))
+    for router in roll.routes(hq, gate, pages):
+        app.include_router(router)
+    app.include_router(days_routes(hq, settings.language))
+    app.include_router(money_routes(money, gate, settings.language))
     app.include_router(sign_in_routes(gate, pages, STATUSES))
     app.include_router(page_routes(hq, gate, pages, settings.clock_skew_s_max))
     app.mount(STATIC_PATH, assets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -78,6 +79,12 @@ def page_of_redemptions(
     if before is not None:
         query = query.where(redemptions.c.id < before)
     return _views(connection, query)
+
+
+def redemptions_of_cards(connection: Connection, tokens: Sequence[str], limit: int) -> list[RedemptionView]:
+    """The latest redemptions with any of these cards."""
+    query = select(redemptions).where(redemptions.c.member.in_(tokens)).order_by(redemptions.c.id.desc())
+    return _views(connection, query.limit(min(limit, REDEMPTIONS_PAGE_MAX)))
 
 
 def latest_arrivals(connection: Connection, limit: int) -> list[RedemptionView]:

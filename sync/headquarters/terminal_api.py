@@ -16,6 +16,8 @@ from sync.errors import SyncError
 from sync.headquarters.arrivals import Arrivals
 from sync.headquarters.books.errors import BOOK_STATUSES
 from sync.headquarters.errors import TerminalMissing, TerminalTaken, TooManyAttempts
+from sync.headquarters.money.errors import MONEY_STATUSES
+from sync.headquarters.roll.errors import ROLL_STATUSES
 from sync.headquarters.service import Headquarters
 from sync.signing import HttpRequest, HttpResponse
 from sync.wire import (
@@ -41,7 +43,11 @@ STATUSES: Final[Mapping[type[JingkaError], int]] = {
     TerminalMissing: 404,
     TooManyAttempts: 429,
     **BOOK_STATUSES,
+    **MONEY_STATUSES,
+    **ROLL_STATUSES,
 }
+
+OCTETS_TYPE: Final = "application/octet-stream"
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -81,13 +87,23 @@ def terminal_routes(hq: Headquarters, arrivals: Arrivals, language: Language) ->
 
 
 def answered(
-    hq: Headquarters, asked: HttpRequest, work: Callable[[HttpRequest], BaseModel], status: int, language: Language
+    hq: Headquarters,
+    asked: HttpRequest,
+    work: Callable[[HttpRequest], BaseModel | bytes],
+    status: int,
+    language: Language,
 ) -> Response:
-    """What `work` says of the request, or the problem it meets; signed either way. Blocks on the database."""
+    """What `work` says of the request (a message, or octets), or the problem it meets; signed either way. Blocks on the
+    database.
+    """
     media_type = "application/json"
     extra_headers: Mapping[str, str] = {}
     try:
-        body = encode_message(work(asked))
+        said = work(asked)
+        if isinstance(said, bytes):
+            body, media_type = said, OCTETS_TYPE
+        else:
+            body = encode_message(said)
     except JingkaError as error:
         problem = problem_of(
             error,

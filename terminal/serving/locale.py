@@ -77,6 +77,11 @@ class Locale:
         """The time of day in Shanghai, to the second."""
         return at.astimezone(SHANGHAI).strftime("%H:%M:%S")
 
+    @staticmethod
+    def moment(at: datetime) -> str:
+        """The day and the time in Shanghai, to the minute."""
+        return at.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M")
+
     def clock_of(self, instant: str) -> str:
         """The same of an RFC 3339 instant, as the ledger writes them."""
         return self.clock(datetime.fromisoformat(instant))

@@ -98,16 +98,6 @@ class SecondPersonNeeded(MembersError):
     hint = Words("请另一位同事核对后确认", "ask a colleague to look at it and confirm")
 
 
-class UploadTooLarge(MembersError):
-    """A list too long for a page."""
-
-    code = "upload-too-large"
-    what = Words("名单超过{bytes_max}字节", "the list is over {bytes_max} bytes")
-    hint = Words(
-        "请在总部机器上用 jingka hq roll import 导入", "import it with jingka hq roll import on the machine itself"
-    )
-
-
 class SnapshotMissing(MembersError):
     """The file that a terminal was downloading is kept no longer; it begins with the newer one."""
 
@@ -122,5 +112,4 @@ ROLL_STATUSES: Final[Mapping[type[JingkaError], int]] = {
     MemberMissing: 404,
     ImportMissing: 404,
     SnapshotMissing: 404,
-    UploadTooLarge: 413,
 }
