@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, select, update
 
+from sync.headquarters.bulk import KeyTakenError, add_rows, can_copy, copying
 from sync.headquarters.chain import Follows, Gap, Head, check
 from sync.headquarters.projection import (
+    ROW_COLUMNS,
     Change,
     Finding,
     FlagCode,
@@ -29,7 +32,8 @@ from sync.headquarters.projection import (
 from sync.headquarters.storage import insert_or
 from sync.headquarters.tables import TerminalState, entries, flags, forked_entries, redemptions, terminals
 from sync.wire import EntryBatch, EntryMessage
-from terminal.ledger.entry import Entry
+from terminal.ledger.entry import Entry, EntryKind
+from terminal.ledger.errors import EntryInvalid
 from terminal.ledger.project import Redemption
 
 # Evidence of one forked terminal: weeks of a counter, and no way to fill the disk by pushing one fork after another.
@@ -37,6 +41,8 @@ FORKED_ENTRIES_MAX: Final = 10_000
 
 # What a redemption keeps from its first arrival; every other column follows its latest step.
 _KEPT: Final = frozenset(("id", "terminal", "arrived_at"))
+_ENTRY_COLUMNS: Final = ("terminal", "sequence", "hash", "body", "received_at")
+_REDEMPTION_COLUMNS: Final = (*ROW_COLUMNS, "terminal", "arrived_at", "changed_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +132,10 @@ def _take(
         contact["state"] = TerminalState.QUARANTINED
         forked = [message for message in batch.entries if message.sequence >= verdict.forked_at]
         return _keep_evidence(connection, batch.terminal, forked, now)
+    repeats = len(verdict.fresh) < len(batch.entries)
     return Taken(
         verdict.head.sequence,
-        _flags_of(connection, batch),
+        _flags_of(connection, batch) if repeats else _flags_found(folded),
         tuple(change.redemption for change in folded.changes.values()),
     )
 
@@ -163,32 +170,82 @@ def _store(
     """Write the fresh entries and what they mean."""
     if not verdict.fresh:
         return Folded()
-    connection.execute(insert(entries), [_entry_row(terminal["id"], message, now) for message in verdict.fresh])
-    read = [read_entry(message) for message in verdict.fresh]
-    known = _known(connection, {entry.redemption for entry in read if isinstance(entry, Entry)})
     place = Place(terminal["id"], terminal["merchant"], terminal["site"])
-    folded = fold(place, head.hash.hex(), verdict.fresh, read, known)
-    for lost in _write_redemptions(connection, place.terminal, folded.changes, now):
+    fresh = _Fresh(place, head.hash.hex(), verdict.fresh, now)
+    folded = _write_at_once(connection, fresh) or _write_with_care(connection, fresh)
+    for judge in judges:
+        folded.findings += judge(connection, place, fresh.readable, folded, now)
+    if folded.findings:
+        rows = [_flag_row(place.terminal, finding, now) for finding in folded.findings]
+        connection.execute(insert_or(connection, flags).on_conflict_do_nothing(), rows)  # two rooms may find the same
+    return folded
+
+
+@dataclass(frozen=True)
+class _Fresh:
+    """The entries of a batch that continue the chain after the hash `previous` (hex); read once, when asked for."""
+
+    place: Place
+    previous: str
+    messages: Sequence[EntryMessage]
+    now: datetime
+
+    @cached_property
+    def read(self) -> list[Entry | EntryInvalid]:
+        return [read_entry(message) for message in self.messages]
+
+    @cached_property
+    def readable(self) -> list[Entry]:
+        return [entry for entry in self.read if isinstance(entry, Entry)]
+
+    def fold(self, known: Mapping[str, Owned]) -> Folded:
+        return fold(self.place, self.previous, self.messages, self.read, known)
+
+    def entry_rows(self) -> list[tuple[Any, ...]]:
+        return [_entry_row(self.place.terminal, message, self.now) for message in self.messages]
+
+
+def _write_at_once(connection: Connection, fresh: _Fresh) -> Folded | None:
+    """The quick way, for many entries whose redemptions are new to headquarters, or authorised before this batch.
+
+    None, and nothing written, when there are few entries or when a redemption that is authorised here is known already.
+    """
+    if not can_copy(connection, len(fresh.messages)):
+        return None
+    try:
+        with connection.begin_nested():
+            with copying(connection, entries, _ENTRY_COLUMNS, fresh.entry_rows()):  # the database works while we read
+                begun = {entry.redemption for entry in fresh.readable if entry.kind is EntryKind.AUTHORISED}
+            folded = fresh.fold(_known(connection, {entry.redemption for entry in fresh.readable} - begun))
+            rows = [_redemption_row(fresh, folded.changes[each]) for each in sorted(folded.changes) if each in begun]
+            with copying(connection, redemptions, _REDEMPTION_COLUMNS, [tuple(row.values()) for row in rows]):
+                earlier = {each: change for each, change in folded.changes.items() if each not in begun}
+            _write_redemptions(connection, fresh, earlier)
+            return folded
+    except KeyTakenError:
+        return None
+
+
+def _write_with_care(connection: Connection, fresh: _Fresh) -> Folded:
+    """The way that every database and every batch can go: look at all redemptions first, then write what is ours."""
+    add_rows(connection, entries, _ENTRY_COLUMNS, fresh.entry_rows())
+    folded = fresh.fold(_known(connection, {entry.redemption for entry in fresh.readable}))
+    for lost in _write_redemptions(connection, fresh, folded.changes):
         for sequence in folded.changes.pop(lost).sequences:
             folded.find(sequence, FlagCode.FOREIGN_REDEMPTION, lost)
-    readable = [entry for entry in read if isinstance(entry, Entry)]
-    for judge in judges:
-        folded.findings += judge(connection, place, readable, folded, now)
-    if folded.findings:
-        connection.execute(insert(flags), [_flag_row(place.terminal, finding, now) for finding in folded.findings])
     return folded
 
 
 def _known(connection: Connection, ids: set[str]) -> dict[str, Owned]:
     """The redemptions among `ids` that headquarters has, whosever they are."""
+    if not ids:
+        return {}
     columns = (redemptions.c.id, redemptions.c.terminal, redemptions.c.record)
     found = connection.execute(select(*columns).where(redemptions.c.id.in_(ids)))
     return {each.id: Owned(each.terminal, redemption_of(each.record)) for each in found}
 
 
-def _write_redemptions(
-    connection: Connection, terminal: str, changes: Mapping[str, Change], now: datetime
-) -> list[str]:
+def _write_redemptions(connection: Connection, fresh: _Fresh, changes: Mapping[str, Change]) -> list[str]:
     """Insert or bring up to date; the ids that another terminal took at the same moment are returned, unwritten.
 
     Sorted by id, so that two terminals whose batches name the same redemptions cannot wait for each other in a ring.
@@ -197,12 +254,10 @@ def _write_redemptions(
         return []
     statement = insert_or(connection, redemptions)
     following = {column.name: statement.excluded[column.name] for column in redemptions.c if column.name not in _KEPT}
-    ours = redemptions.c.terminal == terminal
-    rows = [
-        {**changes[each].row, "terminal": terminal, "arrived_at": now, "changed_at": now} for each in sorted(changes)
-    ]
+    ours = redemptions.c.terminal == fresh.place.terminal
     connection.execute(
-        statement.on_conflict_do_update(index_elements=[redemptions.c.id], set_=following, where=ours), rows
+        statement.on_conflict_do_update(index_elements=[redemptions.c.id], set_=following, where=ours),
+        [_redemption_row(fresh, changes[each]) for each in sorted(changes)],
     )
     return list(connection.scalars(select(redemptions.c.id).where(redemptions.c.id.in_(changes), ~ours)))
 
@@ -220,26 +275,32 @@ def _flags_of(connection: Connection, batch: EntryBatch) -> tuple[tuple[int, str
     return tuple((sequence, code) for sequence, code in found)
 
 
+def _flags_found(folded: Folded) -> tuple[tuple[int, str], ...]:
+    """The same for a batch that headquarters had nothing of: the findings that were just made."""
+    return tuple(sorted({(finding.sequence, finding.code.value) for finding in folded.findings}))
+
+
 def _keep_evidence(connection: Connection, terminal: str, messages: Sequence[EntryMessage], now: datetime) -> Forked:
     """Keep what does not belong to the chain, once each and within bounds, and say where the two stories part."""
     of_terminal = forked_entries.c.terminal == terminal
     kept = connection.scalar(select(func.count()).select_from(forked_entries).where(of_terminal)) or 0
     rows = [_entry_row(terminal, message, now) for message in messages[: max(0, FORKED_ENTRIES_MAX - kept)]]
     if rows:
-        connection.execute(insert_or(connection, forked_entries).on_conflict_do_nothing(), rows)
+        named = [dict(zip(_ENTRY_COLUMNS, row, strict=True)) for row in rows]
+        connection.execute(insert_or(connection, forked_entries).on_conflict_do_nothing(), named)
     first = connection.scalar(select(func.min(forked_entries.c.sequence)).where(of_terminal))
     assert first is not None, "a terminal is quarantined by an entry that is kept"
     return Forked(first)
 
 
-def _entry_row(terminal: str, message: EntryMessage, now: datetime) -> dict[str, Any]:
-    return {
-        "terminal": terminal,
-        "sequence": message.sequence,
-        "hash": message.hash,
-        "body": message.body.encode(),
-        "received_at": now,
-    }
+def _entry_row(terminal: str, message: EntryMessage, now: datetime) -> tuple[Any, ...]:
+    """The values of `_ENTRY_COLUMNS`."""
+    return terminal, message.sequence, message.hash, message.body.encode(), now
+
+
+def _redemption_row(fresh: _Fresh, change: Change) -> dict[str, Any]:
+    """The values of `_REDEMPTION_COLUMNS`, in their order."""
+    return {**change.row, "terminal": fresh.place.terminal, "arrived_at": fresh.now, "changed_at": fresh.now}
 
 
 def _flag_row(terminal: str, finding: Finding, now: datetime) -> dict[str, Any]:

@@ -70,11 +70,15 @@ class Owned:
 
 @dataclass(slots=True)
 class Change:
-    """A redemption after the steps `sequences` of a batch; `row` holds its columns."""
+    """A redemption after the steps `sequences` of a batch."""
 
     redemption: Redemption
-    row: dict[str, Any]
     sequences: list[int]
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The redemption's columns; made anew each time."""
+        return row_of(self.redemption)
 
 
 @dataclass(slots=True)
@@ -129,7 +133,8 @@ def _take(place: Place, entry: Entry, before: Owned | None, folded: Folded) -> N
     state = change.redemption if change else before.redemption if before else None
     try:
         after = apply(state, entry)
-        row = row_of(after)
+        if state is None:
+            check_storable(after)  # a later step only lowers what the authorisation brought
     except (EntryInvalid, MessageMalformed) as error:
         folded.find(entry.sequence, FlagCode.UNREADABLE, error.details.get("reason", ""))
         return
@@ -138,50 +143,68 @@ def _take(place: Place, entry: Entry, before: Owned | None, folded: Folded) -> N
         code = FlagCode.WITHOUT_AUTHORISATION if alone else FlagCode.OUT_OF_STEP
         folded.find(entry.sequence, code, f"{entry.redemption} {error.details['reason']}")
         return
-    sequences = [*change.sequences, entry.sequence] if change else [entry.sequence]
-    folded.changes[entry.redemption] = Change(after, row, sequences)
+    if change:
+        change.redemption = after
+        change.sequences.append(entry.sequence)
+    else:
+        folded.changes[entry.redemption] = Change(after, [entry.sequence])
     if state is None and (after.merchant, after.site) != (place.merchant, place.site):
         folded.find(entry.sequence, FlagCode.OTHER_MERCHANT, f"{after.merchant} {after.site}")
 
 
-def row_of(redemption: Redemption) -> dict[str, Any]:
-    """The columns that a redemption fills by itself.
+_TEXTS: Final = ("merchant", "site", "offer", "masked", "cashier", "granted")
+_NUMBERS: Final = ("units", "voided_units", "list_fen", "pay_fen", "voided_list_fen", "voided_pay_fen")
 
-    What the database could not hold is found here, not in the middle of a transaction: `EntryInvalid` and, for a time
-    in no calendar, `MessageMalformed`.
+
+def check_storable(redemption: Redemption) -> None:
+    """Find what the database could not hold here, not in the middle of a transaction.
+
+    Raises `EntryInvalid` and, for a time in no calendar, `MessageMalformed`.
     """
-    texts = {
+    for name in _TEXTS:
+        if "\0" in getattr(redemption, name):  # PostgreSQL's text holds every character but this one
+            raise EntryInvalid("store", "redemption", reason=f"{name}: a NUL character")
+    for name in _NUMBERS:
+        if getattr(redemption, name) > AMOUNT_MAX:
+            raise EntryInvalid("store", "redemption", reason=f"{name}: beyond {AMOUNT_MAX}")
+    parse_timestamp(redemption.authorised_at)
+
+
+ROW_COLUMNS: Final = (
+    "id",
+    "sequence",
+    "state",
+    *_TEXTS,
+    *_NUMBERS,
+    "member",
+    "business_day",
+    "authorised_at",
+    "record",
+)
+
+
+def row_of(redemption: Redemption) -> dict[str, Any]:
+    """The columns (`ROW_COLUMNS`, in that order) that a redemption that passed `check_storable` fills by itself."""
+    return {
+        "id": redemption.id,
+        "sequence": redemption.sequence,
+        "state": redemption.state.value,
         "merchant": redemption.merchant,
         "site": redemption.site,
         "offer": redemption.offer,
         "masked": redemption.masked,
         "cashier": redemption.cashier,
         "granted": redemption.granted,
-    }
-    numbers = {
         "units": redemption.units,
         "voided_units": redemption.voided_units,
         "list_fen": redemption.list_fen,
         "pay_fen": redemption.pay_fen,
         "voided_list_fen": redemption.voided_list_fen,
         "voided_pay_fen": redemption.voided_pay_fen,
-    }
-    for name, text in texts.items():
-        if "\0" in text:  # PostgreSQL's text holds every character but this one
-            raise EntryInvalid("store", "redemption", reason=f"{name}: a NUL character")
-    for name, number in numbers.items():
-        if number > AMOUNT_MAX:
-            raise EntryInvalid("store", "redemption", reason=f"{name}: beyond {AMOUNT_MAX}")
-    return {
-        "id": redemption.id,
-        "sequence": redemption.sequence,
-        "state": redemption.state.value,
         "member": redemption.token,
         "business_day": redemption.business_day,
         "authorised_at": parse_timestamp(redemption.authorised_at),
         "record": _RECORD.dump_json(redemption).decode(),
-        **texts,
-        **numbers,
     }
 
 

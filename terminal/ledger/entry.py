@@ -14,7 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, with_config
+from pydantic_core import from_json, to_json
+from typing_extensions import TypedDict
 
 from terminal.ledger.errors import EntryInvalid
 
@@ -90,6 +94,30 @@ class StoredEntry:
     canonical: bytes
 
 
+_SHORT = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=TERMINAL_CHARS_MAX)]
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
+class _Envelope(TypedDict):
+    """The fields of an entry in the very forms that `_checked` demands, for pydantic's compiled check."""
+
+    v: Annotated[int, Field(ge=VERSION, le=VERSION)]
+    terminal: _SHORT
+    sequence: Annotated[int, Field(ge=1, le=INTEGER_MAX)]
+    previous: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    kind: Annotated[str, StringConstraints(pattern=rf"^({'|'.join(EntryKind)})$")]
+    redemption: Annotated[str, StringConstraints(pattern=f"^{_UUID7.pattern}$")]
+    at: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$")]
+    monotonic_ms: Annotated[int, Field(ge=0, le=INTEGER_MAX)]
+    boot: _SHORT
+    hq_time: _SHORT | None
+    cashier: Annotated[str, StringConstraints(min_length=1, max_length=CASHIER_CHARS_MAX)]
+    body: dict[str, Any]
+
+
+_ENVELOPE = TypeAdapter(_Envelope)
+
+
 def canonical(entry: Entry) -> bytes:
     """The one byte string of `entry`.
 
@@ -127,10 +155,52 @@ def entry_hash(previous_hash: bytes, canonical: bytes) -> bytes:
 
 def parse_entry(data: bytes) -> Entry:
     """The entry whose canonical form is exactly `data`. Raises `EntryInvalid`, also when only the encoding differs."""
-    entry = decode_entry(data)
-    if canonical(entry) != data:
-        raise _invalid("not in canonical form")
+    entry = _quickly(data)
+    if entry is None:
+        entry = decode_entry(data)
+        if canonical(entry) != data:
+            raise _invalid("not in canonical form")
     return entry
+
+
+def _quickly(data: bytes) -> Entry | None:
+    """`parse_entry` in compiled code, a third of its time; None for whatever needs the slow way's judgement.
+
+    Bytes that the compact writer gives back unchanged have no blanks, no other escapes and no key twice; with keys in
+    order and nothing inexact they are canonical.
+    """
+    if len(data) > ENTRY_BYTES_MAX:
+        return None
+    try:
+        fields = from_json(data)
+        if type(fields) is not dict or to_json(fields) != data or not _is_plain(fields, DEPTH_MAX):
+            return None
+        checked: dict[str, Any] = dict(_ENVELOPE.validate_python(fields))
+    except (ValueError, ValidationError):
+        return None
+    checked["kind"] = EntryKind(checked["kind"])
+    return Entry(**checked)
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Whether keys are in order and ASCII, integers exact and nesting bounded. May say no to what is canonical."""
+    if depth == 0:
+        return False
+    if type(value) is dict:
+        keys = list(value)
+        if keys != sorted(keys) or not "".join(keys).isascii():
+            return False
+        value = value.values()
+    for inner in value:
+        kind = type(inner)
+        if kind is str or inner is None or kind is bool:
+            continue
+        if kind is int:
+            if not -INTEGER_MAX <= inner <= INTEGER_MAX:
+                return False
+        elif (kind is not dict and kind is not list) or not _is_plain(inner, depth - 1):
+            return False
+    return True
 
 
 def decode_entry(data: bytes) -> Entry:
