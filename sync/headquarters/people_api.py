@@ -17,7 +17,7 @@ from sync.headquarters import fleet, reports
 from sync.headquarters.enrolment import Invitation, PlainLabel
 from sync.headquarters.errors import StorageUnavailable
 from sync.headquarters.fleet import TERMINALS_PAGE_MAX, TerminalView
-from sync.headquarters.reports import FLAGS_PAGE_MAX, REDEMPTIONS_PAGE_MAX, FlagView, MerchantTotal, RedemptionView
+from sync.headquarters.reports import REDEMPTIONS_PAGE_MAX, MerchantTotal, RedemptionView
 from sync.headquarters.service import Headquarters
 from sync.wire import API, TerminalId
 from terminal.serving.hub import Hub
@@ -74,12 +74,6 @@ class Totals(BaseModel):
     first: date = Field(serialization_alias="from")
     last: date = Field(serialization_alias="to")
     merchants: list[MerchantTotal]
-
-
-class Conflicts(BaseModel):
-    """What headquarters finds fault with, latest first."""
-
-    conflicts: list[FlagView]
 
 
 class IssuedCode(BaseModel):
@@ -157,7 +151,7 @@ def fleet_routes(hq: Headquarters, gate: Gate) -> APIRouter:
 
 
 def report_routes(hq: Headquarters, gate: Gate) -> APIRouter:
-    """Redemptions, totals and conflicts."""
+    """Redemptions and totals."""
     router = APIRouter(prefix=API, tags=["reports"])
 
     @router.get("/redemptions")
@@ -187,13 +181,6 @@ def report_routes(hq: Headquarters, gate: Gate) -> APIRouter:
         begin, end = period(hq, first, last)
         with hq.storage.read() as connection:
             return Totals(first=begin, last=end, merchants=reports.totals(connection, begin, end))
-
-    @router.get("/conflicts")
-    def conflicts(request: Request, limit: Annotated[int, Query(ge=1, le=FLAGS_PAGE_MAX)] = PAGE_DEFAULT) -> Conflicts:
-        """The findings noted last."""
-        gate.require(request, Role.OPERATOR)
-        with hq.storage.read() as connection:
-            return Conflicts(conflicts=reports.latest_flags(connection, limit))
 
     return router
 

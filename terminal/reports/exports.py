@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -56,9 +57,19 @@ def to_json(report: DailyReport) -> str:
 
 def to_csv(report: DailyReport, language: Language) -> bytes:
     """Each sheet as its title, its headings and its rows, then an empty line; UTF-8 with a byte-order mark."""
+    return csv_of(sheets(report, language))
+
+
+def to_xlsx(report: DailyReport, language: Language) -> bytes:
+    """A workbook with one worksheet per sheet; money as numbers in yuan, everything typed as text."""
+    return xlsx_of(sheets(report, language))
+
+
+def csv_of(told: Iterable[Sheet]) -> bytes:
+    """Any sheets as `to_csv` writes them."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, CSV_DIALECT)
-    for sheet in sheets(report, language):
+    for sheet in told:
         writer.writerow([sheet.title])
         writer.writerow(sheet.headings)
         writer.writerows([_csv_cell(cell) for cell in row] for row in sheet.rows)
@@ -66,14 +77,14 @@ def to_csv(report: DailyReport, language: Language) -> bytes:
     return text.getvalue().encode(CSV_ENCODING)
 
 
-def to_xlsx(report: DailyReport, language: Language) -> bytes:
-    """A workbook with one worksheet per sheet; money as numbers in yuan, everything typed as text."""
+def xlsx_of(told: Iterable[Sheet]) -> bytes:
+    """Any sheets as `to_xlsx` writes them."""
     from openpyxl import Workbook
 
     book = Workbook()
     for unused in book.worksheets:
         book.remove(unused)
-    for sheet in sheets(report, language):
+    for sheet in told:
         _fill_worksheet(book.create_sheet(sheet.title), sheet)
     content = io.BytesIO()
     book.save(content)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from config.errors import Retry, Words
+from collections.abc import Mapping
+from typing import Final
+
+from config.errors import JingkaError, Retry, Words
 from sync.headquarters.errors import HeadquartersError
+from terminal.ledger.errors import CardNumberTyped
 
 
 class MonthNotOver(HeadquartersError):
@@ -76,3 +80,12 @@ class ComplaintMissing(HeadquartersError):
     retry = Retry.PARK
     what = Words("没有投诉{subject}", "there is no complaint {subject}")
     hint = Words("请核对编号", "check the number")
+
+
+# What headquarters answers; whatever is not here goes by its retry class.
+MONEY_STATUSES: Final[Mapping[type[JingkaError], int]] = {
+    SettlementOpen: 404,
+    ConflictMissing: 404,
+    ComplaintMissing: 404,
+    CardNumberTyped: 422,
+}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -142,6 +142,11 @@ def document_of(connection: Connection, merchant: str, month: str) -> dict[str, 
         "key": signed.key,
         "signature": signed.signature,
     }
+
+
+def cut(found: Settlement, lines_max: int) -> Settlement:
+    """The same with its first lines only: totals, hash and signature are still those of all."""
+    return replace(found, lines=found.lines[:lines_max])
 
 
 @dataclass(frozen=True, slots=True)
