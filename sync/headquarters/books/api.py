@@ -226,7 +226,7 @@ def _drafting(router: APIRouter, desk: CampaignDesk, gate: Gate) -> None:
 
     @router.post("/drafts/{draft}/approve")
     def approve(request: Request, draft: Id, asked: AtVersion) -> DraftView:
-        """Another person's yes. 403 `second-person-needed`, 409 `draft-changed`, `draft-out-of-step`."""
+        """Another person's yes. 403 `own-draft`, 409 `draft-changed`, `draft-out-of-step`."""
         return desk.approve(gate.person(request), draft, asked.version)
 
     @router.post("/drafts/{draft}/send-back")

@@ -25,7 +25,7 @@ from sync.headquarters.books.errors import (
     DraftsFull,
     DraftUnfit,
     DraftUnreadable,
-    SecondPersonNeeded,
+    OwnDraft,
 )
 from sync.headquarters.books.tables import book_drafts, book_writers
 from sync.headquarters.people import audit
@@ -231,7 +231,7 @@ def submit(connection: Connection, draft: int, *, version: int, by: Person, now:
 def approve(connection: Connection, draft: int, *, version: int, by: Person, now: datetime) -> DraftView:
     """Another person's yes to what `version` holds, compared with the newest release as it is now.
 
-    Raises `RoleMissing`, `SecondPersonNeeded`, `DraftMissing`, `DraftChanged`, `DraftOutOfStep`, `DraftUnfit`.
+    Raises `RoleMissing`, `OwnDraft`, `DraftMissing`, `DraftChanged`, `DraftOutOfStep`, `DraftUnfit`.
     """
     if by.role is not Role.APPROVER:
         raise RoleMissing("approve", "role", role=Role.APPROVER.value)
@@ -273,9 +273,9 @@ def mark_released(connection: Connection, draft: int, version: int) -> None:
 
 
 def refuse_writer(connection: Connection, draft: int, person: str) -> None:
-    """That `person` has no hand in the draft. Raises `SecondPersonNeeded`."""
+    """That `person` has no hand in the draft. Raises `OwnDraft`."""
     if person in writers_of(connection, draft):
-        raise SecondPersonNeeded("approve", str(draft), person=person)
+        raise OwnDraft("approve", str(draft), person=person)
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------

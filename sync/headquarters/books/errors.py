@@ -87,10 +87,10 @@ class DraftOutdated(HeadquartersError):
     hint = Words("请批准人查看与新版的差别后再批准", "have an approver look at the difference and approve again")
 
 
-class SecondPersonNeeded(HeadquartersError):
+class OwnDraft(HeadquartersError):
     """Who has written in a draft cannot be the one who approves it."""
 
-    code = "second-person-needed"
+    code = "own-draft"
     retry = Retry.PARK
     what = Words(
         "{person} 写过或提交过草稿 {subject}，须由另一人批准",
@@ -173,7 +173,7 @@ BOOK_STATUSES: Final[Mapping[type[JingkaError], int]] = {
     DraftMissing: 404,
     ReleaseMissing: 404,
     BookNotReleased: 404,
-    SecondPersonNeeded: 403,
+    OwnDraft: 403,
     DraftUnfit: 422,
     DraftUnreadable: 422,
     TargetInvalid: 422,

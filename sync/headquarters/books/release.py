@@ -40,7 +40,7 @@ def release(
 ) -> ReleaseView:
     """Make an approved draft the next revision.
 
-    Raises `DraftMissing`, `DraftOutOfStep`, `DraftOutdated`, `SecondPersonNeeded`, `DraftUnfit`, `DraftUnreadable`.
+    Raises `DraftMissing`, `DraftOutOfStep`, `DraftOutdated`, `OwnDraft`, `DraftUnfit`, `DraftUnreadable`.
     """
     row = drafts.lock_approved(connection, draft)
     drafts.refuse_writer(connection, draft, row["approved_by"])  # asked again: this is the transaction that counts

@@ -20,7 +20,7 @@ from sync.headquarters.books.errors import (
     DraftsFull,
     DraftUnfit,
     DraftUnreadable,
-    SecondPersonNeeded,
+    OwnDraft,
 )
 from sync.headquarters.books.tables import book_drafts
 from sync.headquarters.people.audit import page_of_audit
@@ -114,7 +114,7 @@ def test_no_hand_that_was_in_it_approves_it(desk: CampaignDesk, writer: Person) 
     draft = desk.begin(EDITOR, "冬季活动", WINTER)
     draft = desk.submit(COLLEAGUE, draft.id, draft.version)
     promoted = Person(writer.id, writer.name, Role.APPROVER)
-    with pytest.raises(SecondPersonNeeded):
+    with pytest.raises(OwnDraft):
         desk.approve(promoted, draft.id, draft.version)
     assert desk.approve(APPROVER, draft.id, draft.version).approved_by == "a01"
 
