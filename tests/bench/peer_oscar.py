@@ -5,10 +5,11 @@ package index it is left out. It keeps baskets, offers and what each customer ha
 
     python -m tests.bench.peer_oscar
 
-reads questions and writes answers, a line of JSON each: `{"offers": [90, 70], "limit": 9, "baskets": [[[80, 2]]],
-"rounds": 100}` is offers by the per cent of the price that is paid, the best first, each so often per customer, and
-baskets of lines (price in yuan, quantity). The answer is what each basket comes to in fen, and the nanoseconds of each
-round: of the offers alone with the basket in memory, and with the basket read from the database.
+reads questions and writes answers, a line of JSON each. The first, `{"offers": [70, 90], "limit": 9, "baskets":
+[[[80, 2]]]}`, is offers by the per cent of the price that is paid, the best first, each so often per customer, and
+baskets of lines (price in yuan, quantity); its answer is what each basket comes to, in fen. Every further one is a
+basket's number, answered with nanoseconds: of the offers alone with the basket in memory, and with the basket read from
+the database.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import sys
 import time
 import venv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -52,34 +52,31 @@ STOCK = 1_000_000  # of each product: never the reason why a basket comes out ot
 Basket = Sequence[tuple[int, int]]  # lines: price of one in yuan, quantity
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What django-oscar answered: fen of each basket, and milliseconds of each time it was asked."""
-
-    pay_fen: list[int]
-    apply_ms: list[float]  # the basket is in memory, as a sale is in ours
-    load_apply_ms: list[float]  # it is read from the database first, as its own pages do
-
-
 class Oscar:
     """django-oscar at work in a process of its own."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def ask(self, pay_percents: Sequence[int], limit: int, baskets: Sequence[Basket], rounds: int) -> Round:
-        """Price every basket in turns, `rounds` times in all."""
+    def take(self, pay_percents: Sequence[int], limit: int, baskets: Sequence[Basket]) -> list[int]:
+        """Hand it its offers and baskets, once; what each basket comes to, in fen."""
+        pay_fen: list[int] = self._ask({"offers": list(pay_percents), "limit": limit, "baskets": list(baskets)})
+        return pay_fen
+
+    def price(self, basket: int) -> tuple[float, float]:
+        """Milliseconds to price it in memory, as a sale is in ours, and read from the database, as its pages do."""
+        apply_ns, load_apply_ns = self._ask(basket)
+        return apply_ns / 1e6, load_apply_ns / 1e6
+
+    def _ask(self, question: object) -> Any:
         assert self._process.stdin
         assert self._process.stdout
-        question = {"offers": list(pay_percents), "limit": limit, "baskets": list(baskets), "rounds": rounds}
         self._process.stdin.write(json.dumps(question) + "\n")
         self._process.stdin.flush()
         row = self._process.stdout.readline()
         if not row:
             raise SystemExit(f"django-oscar ended with {self._process.wait(STOP_S_MAX)}")
-        answer = json.loads(row)
-        apply_ms, load_apply_ms = ([ns / 1e6 for ns in answer[name]] for name in ("apply_ns", "load_apply_ns"))
-        return Round(answer["pay_fen"], apply_ms, load_apply_ms)
+        return json.loads(row)
 
 
 def fetched(cache: Path) -> Path | None:
@@ -125,9 +122,10 @@ def working(python: Path) -> Iterator[Oscar]:
 def serve() -> None:
     """Answer each question on the standard input."""
     _set_up()
+    shop = Shop(**json.loads(sys.stdin.readline()))
+    print(json.dumps([shop.pay_fen(basket) for basket in shop.baskets]), flush=True)
     for row in sys.stdin:
-        question = json.loads(row)
-        print(json.dumps(_answer(**question)), flush=True)
+        print(json.dumps(shop.times_ns(shop.baskets[json.loads(row)])), flush=True)
 
 
 def _set_up() -> None:
@@ -152,44 +150,44 @@ def _set_up() -> None:
     call_command("migrate", verbosity=0)
 
 
-def _answer(offers: list[int], limit: int, baskets: list[Basket], rounds: int) -> dict[str, list[int]]:
-    from oscar.apps.offer.applicator import Applicator  # type: ignore[import-not-found]
-    from oscar.apps.partner.strategy import Default  # type: ignore[import-not-found]
-    from oscar.core.loading import get_model  # type: ignore[import-not-found]
-    from oscar.test import factories  # type: ignore[import-not-found]
+class Shop:
+    """One customer with baskets, and offers for everything."""
 
-    get_model("offer", "ConditionalOffer").objects.all().delete()
-    shopper = factories.UserFactory()
-    _make_offers(factories, offers, limit)
-    strategy = Default()
-    kept: list[Any] = []
-    for lines in baskets:
-        basket = get_model("basket", "Basket").objects.create(owner=shopper)
-        basket.strategy = strategy
-        for price_yuan, quantity in lines:
-            basket.add_product(factories.create_product(price=Decimal(price_yuan), num_in_stock=STOCK), quantity)
-        kept.append(basket)
+    def __init__(self, offers: Sequence[int], limit: int, baskets: Sequence[Basket]) -> None:
+        from oscar.apps.offer.applicator import Applicator  # type: ignore[import-not-found]
+        from oscar.apps.partner.strategy import Default  # type: ignore[import-not-found]
+        from oscar.core.loading import get_model  # type: ignore[import-not-found]
+        from oscar.test import factories  # type: ignore[import-not-found]
 
-    def loaded(basket: Any) -> Any:
-        again = get_model("basket", "Basket").objects.get(pk=basket.pk)
-        again.strategy = strategy
-        return again
+        self._model, self._strategy, self._applicator = get_model("basket", "Basket"), Default(), Applicator
+        self._shopper = factories.UserFactory()
+        _make_offers(factories, offers, limit)
+        self.baskets: list[Any] = []
+        for lines in baskets:
+            basket = self._model.objects.create(owner=self._shopper)
+            basket.strategy = self._strategy
+            for price_yuan, quantity in lines:
+                basket.add_product(factories.create_product(price=Decimal(price_yuan), num_in_stock=STOCK), quantity)
+            self.baskets.append(basket)
 
-    pay_fen = []
-    for basket in kept:
-        Applicator().apply(basket, shopper)
-        pay_fen.append(int(basket.total_excl_tax * 100))
-    apply_ns, load_apply_ns = [], []
-    for number in range(rounds):
-        basket = kept[number % len(kept)]
+    def pay_fen(self, basket: Any) -> int:
+        """What a basket comes to."""
+        self._apply(basket)
+        return int(basket.total_excl_tax * 100)
+
+    def times_ns(self, basket: Any) -> tuple[int, int]:
+        """Of the offers with the basket in memory, and with the basket read."""
         basket.reset_offer_applications()
         began_ns = time.perf_counter_ns()
-        Applicator().apply(basket, shopper)
-        apply_ns.append(time.perf_counter_ns() - began_ns)
-        began_ns = time.perf_counter_ns()
-        Applicator().apply(loaded(basket), shopper)
-        load_apply_ns.append(time.perf_counter_ns() - began_ns)
-    return {"pay_fen": pay_fen, "apply_ns": apply_ns, "load_apply_ns": load_apply_ns}
+        self._apply(basket)
+        applied_ns = time.perf_counter_ns()
+        again = self._model.objects.get(pk=basket.pk)
+        again.strategy = self._strategy
+        self._apply(again)
+        return applied_ns - began_ns, time.perf_counter_ns() - applied_ns
+
+    def _apply(self, basket: Any) -> None:
+        self._applicator().apply(basket, self._shopper)
 
 
 def _make_offers(factories: Any, pay_percents: Sequence[int], limit: int) -> None:

@@ -11,7 +11,7 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from terminal.ledger.clock import SystemClock
@@ -33,8 +33,8 @@ BOOKS = (20, 100, 500)  # offers
 USED_ROWS, USED_ROWS_QUICK = 1_000_000, 20_000
 ROUNDS, ROUNDS_QUICK = 3_000, 300
 WARM_UP = 50
-PEER_BOOKS = {20: 150, 500: 15}  # offers: rounds of a pass; each of the peer's with 500 offers takes two seconds
-PEER_PASSES, PEER_PASSES_QUICK = 3, 1  # in turns with ours, so that both meet the same machine
+PEER_ROUNDS = {20: 400, 500: 40}  # by offers; each of the peer's with 500 offers takes two seconds
+PEER_QUICK = 10  # times fewer rounds
 PEER_LIMIT = 100  # per member: never reached, but counted by both at every offer
 BASKETS: tuple[Basket, ...] = (  # prices in whole yuan, so that no rounding can differ
     ((80, 2),),
@@ -53,7 +53,9 @@ def measure(cache: Path, *, quick: bool) -> None:
     with _usage(cache, rows) as usage:
         _measure_books(rows, usage, rounds)
         _measure_longest(usage, rounds)
-        _measure_peer(cache, usage, PEER_PASSES_QUICK if quick else PEER_PASSES)
+        _measure_peer(
+            cache, usage, {offers: most // (PEER_QUICK if quick else 1) for offers, most in PEER_ROUNDS.items()}
+        )
 
 
 def _measure_books(used_rows: int, usage: LedgerUsage, rounds: int) -> None:
@@ -144,7 +146,8 @@ def _members(rows: int) -> list[Member]:
 # Beside a peer --------------------------------------------------------------------------------------------------------
 
 
-def _measure_peer(cache: Path, usage: LedgerUsage, passes: int) -> None:
+def _measure_peer(cache: Path, usage: LedgerUsage, rounds: Mapping[int, int]) -> None:
+    """Round by round ours, then the peer's, so that both meet the same machine."""
     python = peer_oscar.fetched(cache)
     if python is None:
         heading("quote: django-oscar cannot be fetched, and is left out")
@@ -154,26 +157,23 @@ def _measure_peer(cache: Path, usage: LedgerUsage, passes: int) -> None:
         Sale(PLACE, None, tuple(SaleLine("goods", quantity, yuan * 100, {}) for yuan, quantity in basket), {})
         for basket in BASKETS
     ]
-    for offers, rounds in PEER_BOOKS.items():
+    for offers, most in rounds.items():
         percents = [50 + number % 50 for number in range(offers)]
         book = plain_book(percents, PEER_LIMIT)
         ours_ms: list[float] = []
-        theirs_ms: list[float] = []
-        loaded_ms: list[float] = []
+        theirs_ms: list[tuple[float, float]] = []
         with peer_oscar.working(python) as oscar:
-            for _ in range(passes):
-                ours_ms += [
-                    _timed_ms(lambda n: quote(sales[n % len(sales)], member(), book, usage, NOW), number)  # noqa: B023
-                    for number in range(rounds)
-                ]
-                answer = oscar.ask(percents, PEER_LIMIT, BASKETS, rounds)
-                theirs_ms += answer.apply_ms
-                loaded_ms += answer.load_apply_ms
-                assert answer.pay_fen == [quote(sale, member(), book, usage, NOW).pay_fen for sale in sales]
+            due = oscar.take(percents, PEER_LIMIT, BASKETS)
+            assert due == [quote(sale, member(), book, usage, NOW).pay_fen for sale in sales]
+            for number in range(most):
+                sale = sales[number % len(sales)]
+                ours_ms.append(_timed_ms(lambda _, sale=sale, book=book: quote(sale, member(), book, usage, NOW), 0))
+                theirs_ms.append(oscar.price(number % len(sales)))
+        in_memory_ms, read_ms = ([times[way] for times in theirs_ms] for way in (0, 1))
         line(f"{offers} offers, all to choose from: ours", Spread.of(ours_ms), _note(ours_ms))
-        line(f"{offers} offers: django-oscar, basket in memory", Spread.of(theirs_ms), _note(theirs_ms))
-        line(f"{offers} offers: django-oscar, basket read", Spread.of(loaded_ms), _note(loaded_ms))
-        ratio = statistics.median(theirs_ms) / statistics.median(ours_ms)
+        line(f"{offers} offers: django-oscar, basket in memory", Spread.of(in_memory_ms), _note(in_memory_ms))
+        line(f"{offers} offers: django-oscar, basket read", Spread.of(read_ms), _note(read_ms))
+        ratio = statistics.median(in_memory_ms) / statistics.median(ours_ms)
         line(f"{offers} offers: django-oscar in memory to ours", f"{ratio:.1f} times", "both come to the same money")
 
 
