@@ -108,7 +108,8 @@ def standing_of(lease: Mapping[str, Any], told: LeaseReport, returned: Mapping[s
     said = {each.key: each.returned for each in told.keys}
     if not lease["confirmed"] <= told.generation <= lease["generation"] or told.sequence < lease["sequence"]:
         return Standing.RESTORED
-    if any(said.get(key, 0) < known for key, known in returned.items()):
+    listed = returned if len(returned) <= LEASE_KEYS_MAX else said  # of more, an answer leaves some out
+    if any(said.get(key, 0) < returned.get(key, 0) for key in listed):
         return Standing.RESTORED
     away = now - lease["reported_at"] > timedelta(seconds=RESTORE_DOUBT_S)
     return Standing.REBOOTED if told.boot != lease["boot"] and away else Standing.FRESH
