@@ -11,6 +11,7 @@ from drivers.outcomes import Outcomes
 from drivers.supervision import Supervisor
 from sync.agent import Agent
 from sync.elsewhere import UsageElsewhere
+from sync.grants import UsageFeed
 from sync.holds import Holds
 from terminal.counter import Counter
 from terminal.ledger.clock import SystemClock
@@ -116,6 +117,14 @@ class Status:
             ended=lease.ended,
             unspent=unspent,
             usage_keys=len(told),
-            usage_as_of=datetime.fromisoformat(told.told) if told.told else None,
+            usage_as_of=self._usage_as_of(),
             holds=self._holds.last,
         )
+
+    def _usage_as_of(self) -> datetime | None:
+        """Up to when what others used is known: the last contact, as long as every change since came through."""
+        told = self._elsewhere.now.told
+        if not told:
+            return None
+        contact = None if UsageFeed.name in self._agent.feed_faults() else self._agent.status().last_contact
+        return contact or datetime.fromisoformat(told)

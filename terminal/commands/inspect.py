@@ -96,6 +96,7 @@ def examine(config: Path) -> list[Check]:
         ("vouchers", _vouchers),
         ("people", _people),
         ("ledger", _ledger),
+        ("grants", _grants),
         ("enrolment", _enrolment),
         ("line", _line),
         ("chips", _chips),
@@ -203,6 +204,29 @@ def _ledger(settings: TerminalSettings) -> str:
     if not report.ok:
         raise LedgerNotWhole("verify ledger", str(path), findings=len(report.findings) + report.more)
     return f"{report.entries} entries, whole"
+
+
+def _grants(settings: TerminalSettings) -> str:
+    """What headquarters lets this terminal spend, and how much it knows of other shops; read beside the daemon."""
+    from sync.elsewhere import UsageElsewhere
+    from terminal.ledger.allowances import standing_in
+    from terminal.ledger.clock import SystemClock
+
+    path = settings.data_dir / LEDGER_FILE
+    elsewhere = UsageElsewhere(settings.data_dir)
+    if elsewhere.fault is not None:
+        raise elsewhere.fault
+    told = elsewhere.now
+    known = f"{len(told)} counters of other shops as of {told.told}" if told.told else "nothing known of other shops"
+    if not path.exists() or not (standing := standing_in(path)).lease.known:
+        return f"no slices from headquarters; {known}"
+    clock, lease = SystemClock(), standing.lease
+    if lease.ended is not None:
+        left = f"ended ({lease.ended})"
+    else:
+        left = f"{lease.left_ms(clock.boot(), clock.monotonic_ms()) // 1000} s left"
+    unspent = ", ".join(f"{offer}/{limit} {units}" for (offer, limit), units in standing.unspent().items()) or "none"
+    return f"lease {lease.generation}, {left}; unspent: {unspent}; {known}"
 
 
 def _enrolment(settings: TerminalSettings) -> str:

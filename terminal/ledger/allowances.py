@@ -7,9 +7,10 @@ arithmetic is `grants`.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
-from terminal.ledger import projections
+from terminal.ledger import database, projections
 from terminal.ledger.bodies import Authorisation, UsageClaim
 from terminal.ledger.clock import Clock
 from terminal.ledger.database import Execute
@@ -90,11 +91,7 @@ class Allowances:
     def standing(self) -> Standing:
         """The lease and every grant with what is used of it."""
         with self._queries.executing() as execute:
-            rows = execute(_STANDING, (GRANTS_MAX,)).fetchall()
-        if not rows:
-            return Standing(Lease())
-        grants = tuple((Grant(*row[6:12]), int(row[12])) for row in rows if row[6] is not None)
-        return Standing(Lease(*rows[0][:6]), grants)
+            return read_standing(execute)
 
     def report(self) -> Report:
         """What headquarters is to be told now, under the writer: no sale is half in it."""
@@ -157,6 +154,21 @@ def read_grant(execute: Execute, key: str) -> Grant | None:
     """The grant under `key`."""
     row = execute(_GRANT, (key,)).fetchone()
     return None if row is None else Grant(*row)
+
+
+def read_standing(execute: Execute) -> Standing:
+    """The lease and every grant, of one moment."""
+    rows = execute(_STANDING, (GRANTS_MAX,)).fetchall()
+    if not rows:
+        return Standing(Lease())
+    grants = tuple((Grant(*row[6:12]), int(row[12])) for row in rows if row[6] is not None)
+    return Standing(Lease(*rows[0][:6]), grants)
+
+
+def standing_in(path: Path) -> Standing:
+    """The standing in the ledger at `path`, beside a running daemon. Raises what `database.snapshot` raises."""
+    with database.snapshot(path) as connection:
+        return read_standing(database.driver(connection))
 
 
 def read_grants(execute: Execute) -> list[tuple[Grant, int]]:

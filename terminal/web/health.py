@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from drivers.outcomes import READ_S_BOUNDS, ReadHistory
 from drivers.reader import ReaderState, ReaderStatus
-from terminal.web.parts import WORKING, StatusNow, WebParts
+from terminal.web.parts import WORKING, GrantsNow, StatusNow, WebParts
 
 
 class ReaderHealth(BaseModel):
@@ -126,6 +126,26 @@ def _gauges(now: StatusNow, streams: int) -> Iterator[Any]:
         ("jingka_event_streams", "Pages that listen to live events", streams),
     ):
         yield GaugeMetricFamily(name, text, value=float(value))
+    if now.grants is not None:
+        yield from _grants(now.grants)
+
+
+def _grants(grants: GrantsNow) -> Iterator[Any]:
+    """What headquarters lets this terminal spend, and how fresh its word on other shops is."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    unspent = GaugeMetricFamily("jingka_slice_unspent", "Left of a limit's slices here", labels=["offer", "limit"])
+    for each in grants.unspent:
+        unspent.add_metric([each.offer, each.limit], each.left)
+    yield unspent
+    yield GaugeMetricFamily("jingka_lease_left_seconds", "How long slices may still be spent", value=grants.left_s)
+    yield GaugeMetricFamily("jingka_usage_elsewhere_keys", "Counters known of other shops", value=grants.usage_keys)
+    if grants.usage_as_of is not None:
+        as_of_s = grants.usage_as_of.timestamp()
+        yield GaugeMetricFamily("jingka_usage_elsewhere_as_of_seconds", "Up to when, since 1970", value=as_of_s)
+    if grants.holds:
+        took_s = grants.holds[0].took_ms / 1000
+        yield GaugeMetricFamily("jingka_hold_last_seconds", "How long the last hold took", value=took_s)
 
 
 def _reader_states(readers: Sequence[ReaderStatus]) -> Iterator[Any]:

@@ -85,7 +85,7 @@ class GrantsNow:
     """What headquarters lets this terminal spend, and what it told of other shops.
 
     `leased`: whether it ever leased anything. `left_s`: how long the slices may still be spent, 0 for not at all, and
-    `ended` the code of the error that ended them early. `usage_as_of`: headquarters' time of the last change taken in.
+    `ended` the code of the error that ended them early. `usage_as_of`: up to when what others used is known.
     """
 
     leased: bool

@@ -32,7 +32,7 @@ from terminal.serving.hub import Hub
 from terminal.serving.people import People
 from terminal.usage import Elsewhere
 from terminal.vouchers.desk import VoucherDesk
-from terminal.web.parts import StatusNow, WebParts
+from terminal.web.parts import GrantsNow, StatusNow, WebParts
 from tests.fakes.clock import SteppedClock
 
 BOOK = Path(__file__).parents[2] / "config" / "books" / "winter-2012.toml"
@@ -125,6 +125,7 @@ class Till:
     readers: tuple[ReaderStatus, ...] = (ReaderStatus(READER, "virtual", ReaderState.READY, 0),)
     faults: tuple[JingkaError, ...] = ()
     reads: ReadHistory = field(default_factory=ReadHistory)
+    grants: GrantsNow | None = None
 
     def present(self, name: str) -> None:
         """Hold a card of the drawer to the reader."""
@@ -165,6 +166,7 @@ class Till:
             jumped_ms=0,
             faults=self.faults,
             reads=self.reads,
+            grants=self.grants,
         )
 
     def today(self) -> date:
