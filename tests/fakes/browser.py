@@ -119,6 +119,7 @@ def sign_in(page: Page, person: str, pin: str) -> None:
     page.keyboard.type(pin)
     page.keyboard.press("Enter")
     page.locator(".leave").wait_for()
+    page.wait_for_load_state()  # its scripts have run: until then a key is nobody's
 
 
 def picture(page: Page, path: Path) -> None:
