@@ -40,6 +40,7 @@ from sync.elsewhere import UsageElsewhere
 from sync.grants import Leases, UsageFeed, Wants
 from sync.holds import Holds
 from sync.released_book import ReleasedBook
+from sync.roll_feed import RollFeed, RollFiles
 from terminal.book_file import BookFile
 from terminal.counter import Counter
 from terminal.demo_cards import DemoCardPlayer
@@ -147,7 +148,7 @@ class Daemon:
             clock=self.clock,
             heartbeat_s=settings.headquarters.heartbeat_s,
             on_change=self._queue_changed,
-            feeds=(*self._grant_feeds(), BookFeed(released), DaysFeed(self.closes)),
+            feeds=(_roll_feed(settings, key), *self._grant_feeds(), BookFeed(released), DaysFeed(self.closes)),
             on_refused=lambda error: self.ledger.allowances.end(error.code),
         )
         self.holds = Holds(
@@ -313,6 +314,13 @@ def _check_enrolment(settings: TerminalSettings) -> None:
     if (known.terminal, known.merchant, known.site) != (ours.name, ours.merchant, ours.site):
         enrolled = f"{known.terminal} ({known.merchant}, {known.site})"
         raise EnrolledElsewhere("start", f"{ours.name} ({ours.merchant}, {ours.site})", enrolled=enrolled)
+
+
+def _roll_feed(settings: TerminalSettings, key: ProgrammeKey) -> RollFeed:
+    """Keeps the desk's two files as headquarters has them; the first feed, for a lost card cannot wait."""
+    membership = settings.membership
+    changes = membership.changes or membership.roll.with_name(f"{membership.roll.name}.changes")
+    return RollFeed(RollFiles(membership.roll, changes, settings.data_dir), key)
 
 
 def _proof_keeper(key: ProgrammeKey) -> Callable[[str], str]:

@@ -18,7 +18,7 @@ import os
 import struct
 import zlib
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -214,6 +214,16 @@ class Roll:
             # The kernel maps 64 kB around each touch and keeps it counted as ours: without this a busy month would
             # make the whole roll resident. The pages stay in the system's cache, so the next look-up is as fast.
             self._map.madvise(mmap.MADV_DONTNEED)
+
+    def records(self) -> Iterator[bytes]:
+        """Every record as it stands in the file, in the order of tokens. Raises `RollDamaged`."""
+        with memoryview(self._map) as view:
+            for bucket in range(BUCKETS):
+                if self._records_before(bucket) == self._records_before(bucket + 1):
+                    continue
+                with self._bucket(view, bucket) as records:
+                    content = bytes(records)
+                yield from (content[start : start + RECORD.size] for start in range(0, len(content), RECORD.size))
 
     def verify(self, progress: Callable[[int, int], None]) -> None:
         """Read and check every byte; `progress(done_bytes, total_bytes)`. Raises `RollDamaged`."""

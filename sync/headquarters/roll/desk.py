@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from sync.headquarters import reports
@@ -147,6 +148,19 @@ class RollDesk:
             by=by,
             now=self._clock(),
             jump_percent_max=self._jump_percent_max,
+        )
+
+    def preview_file(self, path: Path, kind: ListKind, by: Person, progress: Callable[[int], None]) -> ImportView:
+        """What the list in a file would do; `progress` is told the octets done. Raises as `preview`."""
+        return imports.preview_file(
+            self._storage,
+            path,
+            kind,
+            self.key,
+            by=by,
+            now=self._clock(),
+            jump_percent_max=self._jump_percent_max,
+            progress=progress,
         )
 
     def confirm(self, number: int, by: Person) -> ImportView:
