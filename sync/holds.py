@@ -134,6 +134,9 @@ class Holds:
         except JingkaError as error:
             self._note(began_ms, error.code)
             return None
+        except asyncio.CancelledError:
+            wanted.close()  # nobody will use it
+            raise
         self._note(began_ms, "granted" if word and word.granted else "refused")
         return word
 
