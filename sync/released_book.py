@@ -89,7 +89,7 @@ class BookDamaged(SyncError):
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """`book.json`: `key` signs books, `meant` is headquarters' word; both base64."""
+    """`book.json`: `key` signs books, `meant` is headquarters' word over all the rest; both base64."""
 
     terminal: str
     revision: int
@@ -168,24 +168,17 @@ class ReleasedBook:
         replace_private(self.pointer_path, json.dumps(asdict(pointer), sort_keys=True).encode())
         self._clear_out(folder, pointer)
 
-    def key(self) -> str | None:
-        """The key that must have signed: the settings', else the one pinned at first use; None: none yet.
-
-        Raises `ReleasedBookDamaged`.
-        """
-        if self._signed_by is not None:
-            return self._signed_by
-        pointer = self.pointer()
-        return pointer.key if pointer else None
-
     def _refuse_older(self, pointer: Pointer) -> None:
         try:
             held = self.pointer()
+            if held is None:
+                return
+            self._prove_meant(held)
         except SyncError:
-            return  # damaged: whatever headquarters means for us is better
-        if self._signed_by is None and held is not None and held.key != pointer.key:
+            return  # damaged, or never headquarters' word: whatever it means for us now is better
+        if self._signed_by is None and held.key != pointer.key:
             raise ReleaseKeyChanged("install book", str(pointer.revision))
-        if held is not None and held.terminal == pointer.terminal and pointer.revision < held.revision:
+        if pointer.revision < held.revision:
             raise BookOlder("install book", str(pointer.revision), offered=pointer.revision, held=held.revision)
 
     def _prove_meant(self, pointer: Pointer) -> None:
@@ -199,7 +192,7 @@ class ReleasedBook:
         enrolment = load_enrolment(self._data_dir)
         if pointer.terminal != enrolment.terminal:
             raise BookNotMeant("prove book", str(pointer.revision))
-        word = slip(pointer.terminal, pointer.revision, pointer.sha256)
+        word = slip(pointer.terminal, pointer.revision, pointer.sha256, pointer.key)
         try:
             known = Ed25519PublicKey.from_public_bytes(enrolment.headquarters_key)
             known.verify(base64.b64decode(pointer.meant, validate=True), word)

@@ -66,7 +66,7 @@ class BookNoted(Answer):
     time: Timestamp
 
 
-def slip(terminal: str, revision: int, sha256: str) -> bytes:
-    """What headquarters signs to say that a revision is meant for a terminal."""
-    said = {"revision": revision, "sha256": sha256, "terminal": terminal}
+def slip(terminal: str, revision: int, sha256: str, release_key: str) -> bytes:
+    """What headquarters signs to say that a revision, signed by that key (base64), is meant for a terminal."""
+    said = {"key": release_key, "revision": revision, "sha256": sha256, "terminal": terminal}
     return DOMAIN + json.dumps(said, sort_keys=True, separators=(",", ":")).encode()

@@ -87,7 +87,7 @@ class BookOffice:
             packed = self._pack(connection, chosen)
         if offset >= len(packed.bytes):
             raise MessageMalformed("fetch book", terminal, reason="offset: beyond the book")
-        word = self._key.private_key().sign(slip(terminal, chosen.revision, chosen.sha256))
+        word = self._key.private_key().sign(slip(terminal, chosen.revision, chosen.sha256, packed.key))
         return BookPart(
             terminal=terminal,
             revision=chosen.revision,
