@@ -61,14 +61,11 @@ class TerminalSection(Section):
     language: Literal["zh", "en"] = "zh"
 
 
-EVERY_PCSC_READER = "*"
-
-
 class PcscReaderSection(Section):
     """A PC/SC reader; `*` takes every reader of this machine."""
 
     kind: Literal["pcsc"]
-    name: str = EVERY_PCSC_READER
+    name: str = "*"
 
 
 class SerialReaderSection(Section):
@@ -241,8 +238,8 @@ class TerminalSettings(_TomlSettings):
             if twice is not None:
                 raise ValueError(f"two readers have the {place} `{twice}`: each needs its own")
         pcsc = [reader.name for reader in readers if reader.kind == "pcsc"]
-        if len(pcsc) > 1 and EVERY_PCSC_READER in pcsc:
-            raise ValueError(f"a pcsc reader named `{EVERY_PCSC_READER}` takes every PC/SC reader: no other beside it")
+        if len(pcsc) > 1 and "*" in pcsc:
+            raise ValueError("a pcsc reader named `*` takes every PC/SC reader: no other beside it")
         return readers
 
 
