@@ -112,6 +112,8 @@ def replay(
     """Run a draft over the ledger's own past sales: who would have paid what, which limits would have bitten."""
     from terminal.commands.replay import run
 
+    if last < first:
+        raise typer.BadParameter(f"{last:%Y-%m-%d} is before {first:%Y-%m-%d}", param_hint="--to")
     run(draft, first.date(), last.date(), config, data, json=json)
 
 

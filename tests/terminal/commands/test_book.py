@@ -198,6 +198,11 @@ def test_replay_adds_the_offers_up() -> None:
     assert ["合计 total", "5", "60.50", "61.50", "139.50", "138.50"] in rows
 
 
+def test_replay_of_days_in_the_wrong_order_is_refused(sold: Path, draft: Path) -> None:
+    said = refused("replay", draft, "--from", "2012-12-31", "--to", "2012-12-01", "--data", sold)
+    assert "2012-12-01 is before 2012-12-31" in said
+
+
 def test_replay_outside_the_days_is_empty(sold: Path, draft: Path) -> None:
     days = ("--from", "2013-12-01", "--to", "2013-12-31")
     report = json.loads(jingka("replay", draft, *days, "--data", sold, "--json"))
