@@ -237,8 +237,7 @@ class TerminalSettings(_TomlSettings):
             twice = next((value for number, value in enumerate(told) if value in told[:number]), None)
             if twice is not None:
                 raise ValueError(f"two readers have the {place} `{twice}`: each needs its own")
-        pcsc = [reader.name for reader in readers if reader.kind == "pcsc"]
-        if len(pcsc) > 1 and "*" in pcsc:
+        if sum(reader.kind == "pcsc" for reader in readers) > 1 and any(reader.name == "*" for reader in readers):
             raise ValueError("a pcsc reader named `*` takes every PC/SC reader: no other beside it")
         return readers
 
