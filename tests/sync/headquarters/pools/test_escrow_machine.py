@@ -34,10 +34,14 @@ class Escrow(RuleBasedStateMachine):
     def begin(self) -> None:
         for till in self.city.tills:
             self.city.exchange(till)
+            answer = self.city.hold(till, self.city.hold_request(till, {POOL_KEY: 5}))
+            till.granted = answer.keys[0].granted
+            self.backups[till.name] = self.city.backup(till)
 
-    @rule(n=TILLS, units=st.integers(1, 3))
-    def sell(self, n: int, units: int) -> None:
-        self.city.sell(self.city.tills[n], units)
+    @rule(n=TILLS, units=st.integers(1, 3), often=st.integers(1, 4))
+    def sell(self, n: int, units: int, often: int) -> None:
+        for _ in range(often):
+            self.city.sell(self.city.tills[n], units)
 
     @rule(n=TILLS)
     def take_back(self, n: int) -> None:
@@ -98,13 +102,16 @@ class Escrow(RuleBasedStateMachine):
         if till.name not in self.restored:
             self.backups[till.name] = self.city.backup(till)
 
-    @rule(n=TILLS)
-    def restore(self, n: int) -> None:
+    @rule(n=TILLS, heard=st.booleans())
+    def sell_and_restore(self, n: int, heard: bool) -> None:
         till = self.city.tills[n]
-        if till.name in self.backups:
-            self.city.pass_s(700)  # nobody has a disk replaced in ten minutes
-            self.city.restore(till, self.backups[till.name])
-            self.restored.add(till.name)
+        self.city.sell(till, 2)
+        if heard:
+            self.city.exchange(till)
+        self.city.pass_s(700)  # nobody has a disk replaced in ten minutes
+        self.city.restore(till, self.backups[till.name])
+        self.restored.add(till.name)
+        self.exchange(n, answered=True, wanted=0, keep=False)
 
     @rule(n=TILLS)
     def operator_releases(self, n: int) -> None:
