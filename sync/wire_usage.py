@@ -120,7 +120,7 @@ def unpack(coded: bytes, count: int, rice: int) -> list[Pair]:
             pairs.append((before, amount))
     except ValueError as error:
         raise MessageMalformed("parse", "usage", reason="bits cut off") from error
-    if at > len(text) or len(text) - at > _SPARE_BITS or "1" in text[at:] or before >> FINGERPRINT_BITS:
+    if at > len(text) or len(text) - at > _SPARE_BITS or "1" in text[at:] or before >= 1 << FINGERPRINT_BITS:
         raise MessageMalformed("parse", "usage", reason="bits that are no pairs")
     return pairs
 

@@ -255,6 +255,13 @@ def test_a_snapshot_where_changes_were_asked_for_replaces_everything(tmp_path: P
     assert (kept.now.amount(5), kept.used("c")) == (0, 1)
 
 
+def test_nothing_used_elsewhere_is_an_answer_too(tmp_path: Path) -> None:
+    paper, kept = PaperUsage(), UsageElsewhere(tmp_path)
+    feed = UsageFeed(kept, lambda: 0.0)
+    feed.fetch(source("t1", paper.reply), "x")
+    assert (feed.version(), len(kept.now)) == (f"1.{'0' * 16}", 0)
+
+
 def test_a_page_that_is_none_changes_nothing(tmp_path: Path) -> None:
     kept = UsageElsewhere(tmp_path)
     with pytest.raises(MessageMalformed):
