@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -29,7 +30,7 @@ OPERATOR = Person("op1", "李敏", Role.OPERATOR)
 AUDITOR = Person("au1", "周审", Role.AUDITOR)
 
 
-def desk_of(storage: Storage, directory: Path, clock: HandClock | None = None) -> CampaignDesk:
+def desk_of(storage: Storage, directory: Path, clock: Callable[[], datetime] | None = None) -> CampaignDesk:
     """A desk whose release key is there."""
     key_file = directory / RELEASE_KEY_FILE
     if not key_file.exists():
