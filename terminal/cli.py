@@ -10,7 +10,16 @@ from typing import Annotated
 
 import typer
 
-from terminal.commands import book, headquarters_book, headquarters_roll, ledger, membership, people, voucher
+from terminal.commands import (
+    book,
+    headquarters_book,
+    headquarters_money,
+    headquarters_roll,
+    ledger,
+    membership,
+    people,
+    voucher,
+)
 from terminal.commands.options import DEFAULT_CONFIG, JSON, Config, DataDir, HqConfig, Language, LedgerDir
 
 app = typer.Typer(
@@ -30,6 +39,7 @@ app.add_typer(voucher.app, name="voucher")
 app.add_typer(people.app, name="person")
 app.add_typer(hq_app, name="hq")
 hq_app.add_typer(headquarters_book.app, name="book")
+hq_app.add_typer(headquarters_money.app, name="settlement")
 hq_app.add_typer(headquarters_roll.app, name="roll")
 
 

@@ -28,7 +28,9 @@ from sync.headquarters.door import headquarters_key
 from sync.headquarters.errors import WorkersNeedPostgresql
 from sync.headquarters.money.api import days_routes, money_routes
 from sync.headquarters.money.days import DaysFeed
+from sync.headquarters.money.desk import READS as MONEY_READS
 from sync.headquarters.money.desk import MoneyDesk
+from sync.headquarters.money.pages import money_pages
 from sync.headquarters.money.record import settle
 from sync.headquarters.pages import page_routes
 from sync.headquarters.people.lockouts import StoredLockouts
@@ -61,6 +63,10 @@ SHUTDOWN_S: Final = 3  # open event streams are cut after this, so that a restar
 NAV: Final = (
     NavLink("/", "nav.overview", (Role.OPERATOR,)),
     NavLink("/campaigns", "nav.campaigns", HEADQUARTERS_ROLES),
+    NavLink("/merchants", "nav.merchants", MONEY_READS),
+    NavLink("/settlement", "nav.settlement", MONEY_READS),
+    NavLink("/conflicts", "nav.conflicts", MONEY_READS),
+    NavLink("/days", "nav.days", MONEY_READS),
     NavLink("/members", "nav.members", (Role.OPERATOR, Role.AUDITOR)),
     NavLink("/roll", "nav.roll", (Role.OPERATOR, Role.APPROVER, Role.AUDITOR)),
 )
@@ -189,6 +195,7 @@ def create_app(settings: HqSettings, clock: Callable[[], datetime] = utc_now) ->
         app.include_router(router)
     app.include_router(days_routes(hq, settings.language))
     app.include_router(money_routes(money, gate, settings.language))
+    app.include_router(money_pages(money, gate, pages))
     app.include_router(sign_in_routes(gate, pages, STATUSES))
     app.include_router(page_routes(hq, gate, pages, settings.clock_skew_s_max))
     app.mount(STATIC_PATH, assets)

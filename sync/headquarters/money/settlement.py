@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, Select, insert, select
+from sqlalchemy import Connection, Select, case, func, insert, select
 
 from sync.headquarters.money.document import (
     FIRST,
@@ -177,8 +177,6 @@ def month_totals(
 
     At most `limit`, which is cut to `MONTHS_PAGE_MAX`.
     """
-    from sqlalchemy import case, func
-
     column = settlement_lines.c
 
     def summed(name: str, *kinds: str) -> Any:
@@ -214,6 +212,45 @@ def month_totals(
         query = query.where(column.merchant > after)
     query = query.order_by(column.merchant, column.month.desc())
     return [_month_total(row) for row in connection.execute(query)]
+
+
+@dataclass(frozen=True, slots=True)
+class MonthSums:
+    """A month of the whole city: merchants with lines, how many of them are closed, and money in fen."""
+
+    merchants: int
+    closed: int
+    list: int
+    pay: int
+    saving: int
+    subsidy: int
+
+
+def every_month(connection: Connection, month: str) -> list[MonthTotal]:
+    """A month of every merchant, page by page until the last."""
+    found: list[MonthTotal] = []
+    while True:
+        after = found[-1].merchant if found else ""
+        page = month_totals(connection, month=month, after=after, limit=MONTHS_PAGE_MAX)
+        found += page
+        if len(page) < MONTHS_PAGE_MAX:
+            return found
+
+
+def merchants_with_lines(connection: Connection) -> list[str]:
+    """Every merchant that has a line, in order."""
+    column = settlement_lines.c.merchant
+    return list(connection.scalars(select(column).distinct().order_by(column)))
+
+
+def month_sums(connection: Connection, month: str) -> MonthSums:
+    """What all merchants' lines of a month come to."""
+    column = settlement_lines.c
+    sums = [func.coalesce(func.sum(column[name]), 0) for name in ("list_fen", "pay_fen", "saving_fen", "subsidy_fen")]
+    query = select(func.count(column.merchant.distinct()), *sums).where(column.month == month)
+    merchants, *money = connection.execute(query).one()
+    closed = connection.scalar(select(func.count()).select_from(settlements).where(settlements.c.month == month)) or 0
+    return MonthSums(merchants, closed, *(int(each) for each in money))
 
 
 def _month_total(row: Any) -> MonthTotal:
@@ -306,8 +343,6 @@ def _closed(connection: Connection, merchant: str) -> tuple[str | None, str]:
 
 def _earliest_open(connection: Connection, merchant: str) -> str | None:
     """The first month with lines that is not closed."""
-    from sqlalchemy import func
-
     through, _ = _closed(connection, merchant)
     query = select(func.min(settlement_lines.c.month)).where(
         settlement_lines.c.merchant == merchant, settlement_lines.c.month > (through or "")
