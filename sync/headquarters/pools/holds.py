@@ -17,7 +17,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, insert, select, update
 
 from sync.headquarters.pools import rows
-from sync.headquarters.pools.tables import holds, leases
+from sync.headquarters.pools.tables import holds
 from sync.headquarters.pools.terms import Books, KeyTerms, storable, terms_of
 from sync.headquarters.projection import Place
 from sync.headquarters.tables import terminals
@@ -59,7 +59,7 @@ def ask_hold(connection: Connection, place: Place, asked: HoldRequest, now: date
     The same request again is given the same answer while its hold stands. A refusal keeps nothing, so it is looked at
     afresh.
     """
-    suspended = _lock_suspended(connection, place.terminal)
+    suspended = rows.lock_lease(connection, place.terminal)["suspended"]
     before = _lock_hold(connection, asked.redemption)
     if before is not None and (said := _said_before(before, place, asked, now)) is not None:
         return said
@@ -89,7 +89,7 @@ def give_back_hold(connection: Connection, place: Place, redemption: str, attemp
 
     What a `lease` key was given stays in the terminal's slice.
     """
-    _lock_suspended(connection, place.terminal)
+    rows.lock_lease(connection, place.terminal)
     before = _lock_hold(connection, redemption)
     if before is None:
         _insert_given_back(connection, place, redemption, attempt, now)
@@ -194,15 +194,6 @@ def _told(pool: Mapping[str, Any], granted: int = 0, more: int = 0) -> HeldKey:
 
 def _refused(keys: Sequence[HeldKey], now: datetime) -> HoldAnswer:
     return HoldAnswer(granted=False, keys=tuple(keys), time=timestamp(now))
-
-
-def _lock_suspended(connection: Connection, terminal: str) -> bool:
-    """Whether the terminal may be given nothing; its lease is ours until the transaction ends.
-
-    A terminal that has never reported has no lease, and then nothing of it can be suspended.
-    """
-    query = select(leases.c.suspended).where(leases.c.terminal == terminal).with_for_update()
-    return bool(connection.scalar(query))
 
 
 def _lock_hold(connection: Connection, redemption: str) -> dict[str, Any] | None:
