@@ -171,10 +171,14 @@ def _roll(settings: TerminalSettings) -> str:
 
 
 def _book(settings: TerminalSettings) -> str:
+    from sync.released_book import ReleasedBook
     from terminal.offers.book import load_book
 
-    book = load_book(settings.offers.book, settings.offers.signed_by)
-    return f"revision {book.revision}, {len(book.offers)} offers"
+    released = ReleasedBook(settings.data_dir, settings.offers.signed_by)
+    pointer = released.pointer()
+    book = released.load(pointer) if pointer else load_book(settings.offers.book, settings.offers.signed_by)
+    origin = "headquarters" if pointer else "settings"
+    return f"revision {book.revision}, {len(book.offers)} offers, from {origin}"
 
 
 def _vouchers(settings: TerminalSettings) -> str:
