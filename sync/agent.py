@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +27,7 @@ from sync.errors import (
     HeadquartersFailing,
     LineDown,
     NotEnrolled,
+    TerminalRefused,
     TerminalRevoked,
     TerminalUnknown,
 )
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
     import httpx
 
     from sync.feeds import Feed, Feeds, Source
+    from sync.line import Exchange
     from sync.upload import Clock, Outbox, Step, Upload
-    from sync.wire import Flag
+    from sync.wire import Condition, Flag
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +70,7 @@ class SyncStatus:
     last_contact: datetime | None  # the PC's clock at headquarters' last proven answer
     skew_ms: int | None  # how far the PC's clock is ahead of headquarters'
     last_error: JingkaError | None
+    revoked: bool = False  # headquarters provably does not accept this terminal any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +100,12 @@ class Agent:
         jitter: Callable[[], float] = random.random,
         feeds: Sequence[Feed] = (),
         on_refused: Callable[[JingkaError], None] = lambda _: None,
+        condition: Callable[[], Condition | None] = lambda: None,
     ) -> None:
         """`url` empty: no headquarters is set, entries are kept. `on_change` is called from the agent's thread, when
         `status` has changed in `enrolled`, `online`, `waiting` or the kind of error; it must return at once.
         `on_refused`: told from the same thread when headquarters provably does not accept this terminal any more.
+        `condition`: how the terminal is, asked from that thread before each heartbeat.
         """
         self._outbox = ledger
         self._data_dir = data_dir
@@ -112,6 +117,9 @@ class Agent:
         self._jitter = jitter
         self._feeds = tuple(feeds)
         self._on_refused = on_refused
+        self._condition = condition
+        self._stamp: object = None  # of the key and the enrolment in use
+        self._rotating = False  # headquarters has asked for a new key
         self._following: Feeds | None = None
         self._source: Source | None = None
 
@@ -199,6 +207,7 @@ class Agent:
             last_contact=self._last_contact,
             skew_ms=self._clock.skew_ms,
             last_error=self._error,
+            revoked=isinstance(self._error, TerminalRevoked) and bool(self._error.details.get("proven")),
         )
 
     # --- the thread ---------------------------------------------------------------------------------------------------
@@ -235,7 +244,8 @@ class Agent:
             return retry_wait_s(self._failures, self._jitter()), False
         except JingkaError:
             return REFUSED_RETRY_S, False
-        return (0.0 if step.more or self._fetch(step) else self._heartbeat_s), True
+        at_once = step.more or self._rotate() or self._fetch(step)
+        return (0.0 if at_once else self._heartbeat_s), True
 
     def _fetch(self, step: Step) -> bool:
         """What headquarters has that this terminal has not, once everything is sent; whether there was anything."""
@@ -247,17 +257,68 @@ class Agent:
         """One exchange under the lock, and what it says about the line."""
         with self._draining:
             try:
-                if self._upload is None:
-                    self._upload = self._open()
-                step = self._upload.step()
+                step = self._opened().step()
             except JingkaError as error:
                 self._failed(error)
+                self._mend(error)
                 raise
+            if step.receipt is not None:
+                self._keep(step.receipt)
+            self._rotating = step.rotate_key
             if not self._online:
                 logger.info("headquarters is reached")
             self._failures, self._online, self._error = 0, True, None
             self._last_contact = self._clock.wall()
             return step
+
+    def _opened(self) -> Upload:
+        """The upload with the key and the enrolment that are on disk now."""
+        from sync.rotation import stamp_of
+
+        stamp = stamp_of(self._data_dir)
+        if self._upload is None or stamp != self._stamp:
+            self._on_close.close()
+            self._upload = None
+            self._upload = self._open()
+            self._stamp = stamp
+        return self._upload
+
+    def _mend(self, error: JingkaError) -> None:
+        """What a refusal may come from that this terminal can put right by itself; tried again with the next step."""
+        from sync.rotation import follow_headquarters, is_rotating, rotate_key
+
+        try:
+            if isinstance(error, TerminalRefused) and is_rotating(self._data_dir):
+                rotate_key(self._url, self._data_dir, self._transport, self._hq_now)
+            elif isinstance(error, AnswerUnverified):
+                follow_headquarters(self._url, self._data_dir, self._transport)
+        except JingkaError as failed:
+            logger.info("not mended: %s", failed)
+
+    def _rotate(self) -> bool:
+        """A new key, when headquarters has asked for one and nothing waits; whether there is one now."""
+        from sync.rotation import rotate_key
+
+        if not self._rotating:
+            return False
+        self._rotating = False
+        try:
+            rotate_key(self._url, self._data_dir, self._transport, self._hq_now)
+        except JingkaError as error:
+            logger.warning("no new key: %s", error)
+            return False
+        return True
+
+    def _hq_now(self) -> datetime:
+        return self._clock.wall() - timedelta(milliseconds=self._clock.skew_ms or 0)
+
+    def _keep(self, receipt: Exchange) -> None:
+        from sync.receipt import keep_receipt
+
+        try:
+            keep_receipt(self._data_dir, receipt)
+        except OSError as error:  # a receipt less; the next one proves as much
+            logger.warning("the receipt is not kept: %s", error.strerror)
 
     def _open(self) -> Upload:
         """The upload of an enrolled terminal. Imports late: httpx and pydantic are no part of the daemon's start."""
@@ -272,7 +333,7 @@ class Agent:
         key = DeviceKey.load(self._data_dir / KEY_FILE)
         line = Line(self._url, key=key, key_id=enrolment.terminal, transport=self._transport)
         self._on_close.callback(line.close)
-        upload = Upload(self._outbox, line, enrolment, self._clock)
+        upload = Upload(self._outbox, line, enrolment, self._clock, self._condition)
         if self._feeds:
             from sync.feeds import Feeds, Source
 

@@ -84,6 +84,14 @@ class KeyExists(SyncError):
     hint = Words("请使用现有密钥，不要覆盖", "use it; a key is never overwritten")
 
 
+class ReceiptInvalid(SyncError):
+    """A kept receipt that proves nothing: changed, cut off, or of another headquarters."""
+
+    code = "receipt-invalid"
+    what = Words("总部回执无效：{reason}", "headquarters' receipt proves nothing: {reason}")
+    hint = Words("下次联系总部时会得到新的回执", "a new one comes with the next contact with headquarters")
+
+
 class SignatureMissing(SyncError):
     """A message without this house's signature."""
 

@@ -103,6 +103,7 @@ class Holds:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="holds")
         self._waiting = 0
         self._source: Source | None = None
+        self._stamp: object = None  # of the key and the enrolment in use
         self._on_close = contextlib.ExitStack()
         self._last: deque[HoldTold] = deque(maxlen=LAST_HOLDS_MAX)
 
@@ -193,8 +194,15 @@ class Holds:
             logger.info("a hold is left to headquarters to let go of: %s", error)
 
     def _opened(self) -> Source:
-        """The line, made at the first wish. Imports late: httpx and pydantic are no part of the daemon's start."""
-        if self._source is None:
+        """The line, made at the first wish and after a change of keys. Imports late: httpx and pydantic are no part of
+        the daemon's start.
+        """
+        from sync.rotation import stamp_of
+
+        stamp = stamp_of(self._data_dir)
+        if self._source is None or stamp != self._stamp:
+            self._on_close.close()
+            self._stamp = stamp
             from sync.enrolment import KEY_FILE, load_enrolment
             from sync.feeds import Source
             from sync.line import Line

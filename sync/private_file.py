@@ -39,7 +39,7 @@ def create_private(path: Path, content: bytes) -> None:
         raise KeyExists("create", str(path)) from error
     finally:
         draft.unlink()
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def replace_private(path: Path, content: bytes) -> None:
@@ -50,7 +50,7 @@ def replace_private(path: Path, content: bytes) -> None:
     except OSError:
         draft.unlink()
         raise
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def _write_draft(path: Path, content: bytes) -> Path:
@@ -68,7 +68,7 @@ def _write_draft(path: Path, content: bytes) -> Path:
     return draft
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """A new name is durable only once its directory is."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:

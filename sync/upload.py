@@ -9,7 +9,7 @@ answer says where the two ledgers part.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol
@@ -29,8 +29,10 @@ from sync.line import HEARTBEAT_STEP_S_MAX, STEP_S_MAX, Exchange, Line
 from sync.refusals import is_proven, problem_of, refusal
 from sync.signing import verify_response
 from sync.wire import (
+    ACCEPTS_CONDITION,
     BATCH_ENTRIES_MAX,
     Acknowledgement,
+    Condition,
     EntryBatch,
     EntryMessage,
     Flag,
@@ -95,23 +97,36 @@ class Clock(Protocol):
 class Step:
     """What one exchange did: entries sent, what headquarters found fault with, whether more is ready to go at once.
 
-    `news` is the version of each feed that this terminal should have by now.
+    `news` is the version of each feed that this terminal should have by now; `rotate_key`: headquarters asks for a new
+    key. `receipt` is the proven exchange that acknowledged everything there is, when this one did.
     """
 
     sent: int
     flagged: tuple[Flag, ...]
     more: bool
     news: Mapping[str, str] = field(default_factory=dict)
+    rotate_key: bool = False
+    receipt: Exchange | None = None
 
 
 class Upload:
     """The one drainer of an outbox. Not thread-safe: the agent holds its lock around `step`."""
 
-    def __init__(self, outbox: Outbox, line: Line, enrolment: Enrolment, clock: Clock) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        line: Line,
+        enrolment: Enrolment,
+        clock: Clock,
+        condition: Callable[[], Condition | None] = lambda: None,
+    ) -> None:
+        """`condition`: how the terminal is, for headquarters to see; None when nothing can be said."""
         self._outbox = outbox
         self._line = line
         self._enrolment = enrolment
         self._clock = clock
+        self._condition = condition
+        self._accepts: tuple[str, ...] = ()  # what headquarters said a batch may hold; nothing before its first answer
         self._path = entries_path(enrolment.terminal)
         self._cursor: int | None = None  # where headquarters sent us back to; None: the watermark
         self._rewinds = 0
@@ -156,12 +171,16 @@ class Upload:
             messages.append(EntryMessage(sequence=number, hash=entry.hash, body=entry.canonical.decode()))
         left = max(0, self._outbox.last_sequence() - after - len(messages))
         return EntryBatch(
-            terminal=self._enrolment.terminal, entries=tuple(messages), waiting=left, skew_ms=self._clock.skew_ms
+            terminal=self._enrolment.terminal,
+            entries=tuple(messages),
+            waiting=left,
+            skew_ms=self._clock.skew_ms,
+            condition=self._condition() if ACCEPTS_CONDITION in self._accepts else None,
         )
 
     def _exchange(self, batch: EntryBatch) -> Exchange:
         """The batch sent; once more with headquarters' time when only our clock was wrong."""
-        plain = encode_message(batch)
+        plain = encode_message(batch, leave_out_none=True)  # an older headquarters does not know every field
         step_s = STEP_S_MAX if batch.entries else HEARTBEAT_STEP_S_MAX
         try:
             exchange = self._line.post(self._path, plain, now=self.now(), step_s=step_s)
@@ -201,8 +220,11 @@ class Upload:
             return Step(len(batch.entries), answer.flagged, more=True)
         if batch.entries:
             self._advance(min(answer.acknowledged, batch.entries[-1].sequence), answer.time)
+        self._accepts = answer.accepts
         done = self._outbox.watermark() if self._cursor is None else self._cursor
-        return Step(len(batch.entries), answer.flagged, done < self._outbox.last_sequence(), answer.news)
+        more = done < self._outbox.last_sequence()
+        receipt = exchange if batch.entries and not more and answer.head is not None else None
+        return Step(len(batch.entries), answer.flagged, more, answer.news, answer.rotate_key, receipt)
 
     def _advance(self, sequence: int, hq_time: str) -> None:
         """Headquarters has everything up to `sequence`, which we sent."""

@@ -34,6 +34,9 @@ BODY_BYTES_MAX: Final = 4 * 1024 * 1024
 # An answer holds a few numbers and at most one flag per entry of the batch.
 ANSWER_BYTES_MAX: Final = 256 * 1024
 
+LABEL_CHARS_MAX: Final = 200  # a name or a code, as a person reads it
+READERS_MAX: Final = 16  # a counter has one or two
+ACCEPTS_CONDITION: Final = "condition"
 NEWS_MAX: Final = 16  # feeds; there are half a dozen
 NEWS_CHARS_MAX: Final = 128  # of a version: a number, a hash, or both
 
@@ -69,7 +72,7 @@ Timestamp = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\
 Version = Annotated[str, StringConstraints(min_length=1, max_length=NEWS_CHARS_MAX)]
 """Of what a feed hands out; only ever compared for equality."""
 
-Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=LABEL_CHARS_MAX)]
 
 
 class ProblemCode(StrEnum):
@@ -124,17 +127,39 @@ class EntryMessage(Request):
     body: Annotated[str, StringConstraints(min_length=2, max_length=ENTRY_BYTES_MAX)]
 
 
+class ReaderCondition(Request):
+    """One card reader, as the terminal's page shows it."""
+
+    name: Label
+    state: Label
+
+
+class Condition(Request):
+    """How a terminal is; only informs. `book` and `roll` are the revisions in force, `oldest_s` how long its oldest
+    entry has waited by its own clock, `boot` names the machine's boot.
+    """
+
+    version: Label
+    boot: Label | None = None
+    book: Version | None = None
+    roll: Version | None = None
+    oldest_s: Annotated[int, Bounded(ge=0, le=COUNT_MAX)] | None = None
+    readers: Annotated[tuple[ReaderCondition, ...], Bounded(max_length=READERS_MAX)] = ()
+
+
 class EntryBatch(Request):
     """Entries in sequence without a hole; an empty batch asks only for the watermark (the heartbeat).
 
     `waiting`: how many the terminal still has after these; `skew_ms`: its wall clock minus headquarters', as far as it
-    knows (its signatures are dated by headquarters' time, so they do not show it). Both only inform.
+    knows (its signatures are dated by headquarters' time, so they do not show it). Both only inform, as `condition`
+    does, which is sent only to a headquarters that has said (`Acknowledgement.accepts`) that it knows the field.
     """
 
     terminal: TerminalId
     entries: Annotated[tuple[EntryMessage, ...], Bounded(max_length=BATCH_ENTRIES_MAX)]
     waiting: Annotated[int, Bounded(ge=0, le=COUNT_MAX)] | None = None
     skew_ms: Annotated[int, Bounded(ge=-SKEW_MS_MAX, le=SKEW_MS_MAX)] | None = None
+    condition: Condition | None = None
 
     @model_validator(mode="after")
     def _follow_on(self) -> Self:
@@ -171,13 +196,19 @@ class Flag(Answer):
 class Acknowledgement(Answer):
     """Headquarters has every entry up to and with `acknowledged`, durably; `time` is its clock as it answered.
 
-    `news` names the version of each feed (book, roll, …) that this terminal should have by now.
+    `head` is the chain's hash at that entry (None: nothing yet, or said by an older headquarters): with the signature
+    over all of this, the terminal's receipt. `news` names the version of each feed (book, roll, …) that this terminal
+    should have by now, `accepts` what a batch may hold beside what the first version knew; `rotate_key` asks for a new
+    device key.
     """
 
     acknowledged: Watermark
     flagged: tuple[Flag, ...] = ()
     time: Timestamp
     news: Annotated[dict[str, Version], Bounded(max_length=NEWS_MAX)] = {}
+    accepts: Annotated[tuple[Label, ...], Bounded(max_length=NEWS_MAX)] = ()
+    rotate_key: bool = False
+    head: Hash | None = None
 
 
 class EnrolmentAnswer(Answer):
@@ -216,9 +247,9 @@ def parse_message(model: type[M], body: bytes) -> M:
         raise MessageMalformed("parse", model.__name__, reason=f"{place}: {first['msg']}") from error
 
 
-def encode_message(message: BaseModel) -> bytes:
-    """The message as JSON bytes, UTF-8 as it is (no `\\u` escapes)."""
-    return message.model_dump_json().encode()
+def encode_message(message: BaseModel, *, leave_out_none: bool = False) -> bytes:
+    """The message as JSON bytes, UTF-8 as it is (no `\\u` escapes); `leave_out_none`: without fields that are None."""
+    return message.model_dump_json(exclude_none=leave_out_none).encode()
 
 
 def encode_body(plain: bytes) -> tuple[bytes, str | None]:

@@ -53,7 +53,7 @@ from terminal.readers import chip_terms, make_readers
 from terminal.reports.day_close import DayCloses
 from terminal.serving.hub import Hub
 from terminal.serving.people import People
-from terminal.status import Status
+from terminal.status import Status, condition_told
 from terminal.vouchers.desk import VoucherDesk
 from terminal.web.app import WebParts, create_app
 from terminal.web.fault import create_fault_app
@@ -150,6 +150,7 @@ class Daemon:
             on_change=self._queue_changed,
             feeds=(_roll_feed(settings, key), *self._grant_feeds(), BookFeed(released), DaysFeed(self.closes)),
             on_refused=lambda error: self.ledger.allowances.end(error.code),
+            condition=lambda: condition_told(self.status.now(), self.clock.boot()),
         )
         self.holds = Holds(
             data_dir=settings.data_dir,

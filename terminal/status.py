@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from config.errors import JingkaError
 from config.settings import TerminalSettings
@@ -20,7 +21,27 @@ from terminal.membership.desk import MembershipDesk
 from terminal.vouchers.desk import VoucherDesk
 from terminal.web.parts import GrantsNow, StatusNow, UnspentSlice
 
+if TYPE_CHECKING:
+    from sync.wire import Condition
+
 DISTRIBUTION = "jingka-terminal"
+
+
+def condition_told(now: StatusNow, boot: str) -> Condition:
+    """What headquarters is told of this terminal with each heartbeat."""
+    from sync.wire import LABEL_CHARS_MAX, READERS_MAX, Condition, ReaderCondition
+
+    return Condition(
+        version=now.version,
+        boot=boot,
+        book=None if now.book_revision is None else str(now.book_revision),
+        roll=now.roll_revision or None,
+        oldest_s=now.headquarters.oldest_s if now.headquarters else None,
+        readers=tuple(
+            ReaderCondition(name=reader.name[:LABEL_CHARS_MAX], state=reader.state.value)
+            for reader in now.readers[:READERS_MAX]
+        ),
+    )
 
 
 class Status:

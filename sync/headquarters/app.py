@@ -26,6 +26,8 @@ from sync.headquarters.books.pages import campaign_pages
 from sync.headquarters.books.release import release_key_file
 from sync.headquarters.door import headquarters_key
 from sync.headquarters.errors import WorkersNeedPostgresql
+from sync.headquarters.fleet_api import fleet_routes
+from sync.headquarters.fleet_pages import fleet_pages
 from sync.headquarters.money.api import days_routes, money_routes
 from sync.headquarters.money.days import DaysFeed
 from sync.headquarters.money.desk import READS as MONEY_READS
@@ -34,12 +36,13 @@ from sync.headquarters.money.pages import money_pages
 from sync.headquarters.money.record import settle
 from sync.headquarters.pages import page_routes
 from sync.headquarters.people.lockouts import StoredLockouts
+from sync.headquarters.people.routes import audit_pages, audit_routes
 from sync.headquarters.people.sessions import StoredSessions
-from sync.headquarters.people_api import event_routes, fleet_routes, health_routes, report_routes, session_routes
+from sync.headquarters.people_api import event_routes, health_routes, report_routes, session_routes
 from sync.headquarters.roll.office import RollOffice
 from sync.headquarters.service import Headquarters, utc_now
 from sync.headquarters.storage import open_storage
-from sync.headquarters.terminal_api import STATUSES, extra_of, terminal_routes
+from sync.headquarters.terminal_api import STATUSES, extra_of, succession_routes, terminal_routes
 from sync.headquarters.workers import Supervisor, listening
 from sync.private_file import create_private
 from sync.wire import BODY_BYTES_MAX
@@ -61,7 +64,7 @@ COOKIE: Final = "jingka_headquarters"  # not a terminal's: in the demonstration 
 SESSION_IDLE_S: Final = 4 * 3600
 SHUTDOWN_S: Final = 3  # open event streams are cut after this, so that a restart is quick
 NAV: Final = (
-    NavLink("/", "nav.overview", (Role.OPERATOR,)),
+    NavLink("/", "nav.overview", HEADQUARTERS_ROLES),
     NavLink("/campaigns", "nav.campaigns", HEADQUARTERS_ROLES),
     NavLink("/merchants", "nav.merchants", MONEY_READS),
     NavLink("/settlement", "nav.settlement", MONEY_READS),
@@ -69,6 +72,7 @@ NAV: Final = (
     NavLink("/days", "nav.days", MONEY_READS),
     NavLink("/members", "nav.members", (Role.OPERATOR, Role.AUDITOR)),
     NavLink("/roll", "nav.roll", (Role.OPERATOR, Role.APPROVER, Role.AUDITOR)),
+    NavLink("/audit", "nav.audit", (Role.OPERATOR, Role.AUDITOR)),
 )
 
 
@@ -185,7 +189,14 @@ def create_app(settings: HqSettings, clock: Callable[[], datetime] = utc_now) ->
     app.include_router(health_routes(hq))
     app.include_router(terminal_routes(hq, arrivals, settings.language))
     app.include_router(session_routes(gate))
-    app.include_router(fleet_routes(hq, gate))
+    for router in (
+        succession_routes(settings.data_dir),
+        fleet_routes(hq, gate),
+        fleet_pages(hq, gate, pages),
+        audit_routes(hq, gate),
+        audit_pages(hq, gate, pages),
+    ):
+        app.include_router(router)
     app.include_router(report_routes(hq, gate))
     app.include_router(event_routes(hub, gate))
     app.include_router(office_routes(hq, BookOffice(hq, key), settings.language))

@@ -81,6 +81,23 @@ class TerminalMissing(HeadquartersError):
     hint = Words("请核对终端编号", "check the terminal's name")
 
 
+class NothingToDecide(HeadquartersError):
+    """No entry waits for a decision, or the terminal is in no quarantine."""
+
+    code = "nothing-to-decide"
+    retry = Retry.PARK
+    what = Words("终端{subject}没有待决定的记录", "nothing of the terminal {subject} waits for a decision")
+    hint = Words("请刷新页面", "look at the page again")
+
+
+class SuccessionsFull(HeadquartersError):
+    """Headquarters' key was changed more often than terminals follow."""
+
+    code = "successions-full"
+    what = Words("总部密钥更换已达{count_max}次上限", "headquarters' key was changed {count_max} times: no more")
+    hint = Words("请联系技术支持", "call support")
+
+
 class TooManyAttempts(HeadquartersError):
     """One place tries codes or PINs faster than a person types them."""
 

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection, RowMapping, func, select, update
 
+from sync.headquarters import fleet
 from sync.headquarters.bulk import KeyTakenError, add_rows, can_copy, copying
 from sync.headquarters.chain import Follows, Gap, Head, check
 from sync.headquarters.projection import (
@@ -26,7 +27,9 @@ from sync.headquarters.projection import (
     Owned,
     Place,
     fold,
+    fold_apart,
     read_entry,
+    read_entry_bytes,
     redemption_of,
 )
 from sync.headquarters.storage import insert_or
@@ -47,11 +50,16 @@ _REDEMPTION_COLUMNS: Final = (*ROW_COLUMNS, "terminal", "arrived_at", "changed_a
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Headquarters has everything up to `acknowledged`. `flagged` are the findings on entries of this very batch."""
+    """Headquarters has everything up to `acknowledged`, where the chain's hash is `head` (hex; None: nothing yet).
+
+    `flagged` are the findings on entries of this very batch; `rotate_key`: a person asks for a new device key.
+    """
 
     acknowledged: int
     flagged: tuple[tuple[int, str], ...] = ()
     changed: tuple[Redemption, ...] = ()
+    head: str | None = None
+    rotate_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,8 @@ def ingest(
         return Revoked()
     told_skew_ms = skew_ms if batch.skew_ms is None else batch.skew_ms
     contact: dict[str, Any] = {"last_contact": now, "skew_ms": told_skew_ms, "waiting": batch.waiting}
+    if batch.condition is not None:
+        contact |= fleet.told(batch.condition)
     outcome = _take(connection, terminal, batch, contact, now=now, judges=judges)
     connection.execute(update(terminals).where(terminals.c.id == batch.terminal).values(contact))
     return outcome
@@ -137,6 +147,8 @@ def _take(
         verdict.head.sequence,
         _flags_of(connection, batch) if repeats else _flags_found(folded),
         tuple(change.redemption for change in folded.changes.values()),
+        verdict.head.hash.hex() if verdict.head.sequence else None,
+        terminal["rotate_asked_at"] is not None,
     )
 
 
@@ -175,9 +187,7 @@ def _store(
     folded = _write_at_once(connection, fresh) or _write_with_care(connection, fresh)
     for judge in judges:
         folded.findings += judge(connection, place, fresh.readable, folded, now)
-    if folded.findings:
-        rows = [_flag_row(place.terminal, finding, now) for finding in folded.findings]
-        connection.execute(insert_or(connection, flags).on_conflict_do_nothing(), rows)  # two rooms may find the same
+    _write_findings(connection, place, folded, now)
     return folded
 
 
@@ -217,10 +227,11 @@ def _write_at_once(connection: Connection, fresh: _Fresh) -> Folded | None:
             with copying(connection, entries, _ENTRY_COLUMNS, fresh.entry_rows()):  # the database works while we read
                 begun = {entry.redemption for entry in fresh.readable if entry.kind is EntryKind.AUTHORISED}
             folded = fresh.fold(_known(connection, {entry.redemption for entry in fresh.readable} - begun))
-            rows = [_redemption_row(fresh, folded.changes[each]) for each in sorted(folded.changes) if each in begun]
+            new = [folded.changes[each] for each in sorted(folded.changes) if each in begun]
+            rows = [_redemption_row(fresh.place.terminal, fresh.now, change) for change in new]
             with copying(connection, redemptions, _REDEMPTION_COLUMNS, [tuple(row.values()) for row in rows]):
                 earlier = {each: change for each, change in folded.changes.items() if each not in begun}
-            _write_redemptions(connection, fresh, earlier)
+            _write_redemptions(connection, fresh.place.terminal, fresh.now, earlier)
             return folded
     except KeyTakenError:
         return None
@@ -230,10 +241,39 @@ def _write_with_care(connection: Connection, fresh: _Fresh) -> Folded:
     """The way that every database and every batch can go: look at all redemptions first, then write what is ours."""
     add_rows(connection, entries, _ENTRY_COLUMNS, fresh.entry_rows())
     folded = fresh.fold(_known(connection, {entry.redemption for entry in fresh.readable}))
-    for lost in _write_redemptions(connection, fresh, folded.changes):
+    for lost in _write_redemptions(connection, fresh.place.terminal, fresh.now, folded.changes):
         for sequence in folded.changes.pop(lost).sequences:
             folded.find(sequence, FlagCode.FOREIGN_REDEMPTION, lost)
     return folded
+
+
+def adopt_entries(
+    connection: Connection,
+    place: Place,
+    found: Sequence[tuple[int, bytes]],
+    *,
+    now: datetime,
+    judges: Sequence[Judge] = (),
+) -> Folded:
+    """Take entries (number and bytes, in order) that stand outside the chain for facts, as a person has decided.
+
+    They move redemptions on and are judged like any that arrive; what is wrong with one is flagged and stops nothing.
+    """
+    read = [(sequence, read_entry_bytes(body)) for sequence, body in found]
+    readable = [entry for _, entry in read if isinstance(entry, Entry)]
+    folded = fold_apart(place, read, _known(connection, {entry.redemption for entry in readable}))
+    for lost in _write_redemptions(connection, place.terminal, now, folded.changes):
+        folded.changes.pop(lost)
+    for judge in judges:
+        folded.findings += judge(connection, place, readable, folded, now)
+    _write_findings(connection, place, folded, now)
+    return folded
+
+
+def _write_findings(connection: Connection, place: Place, folded: Folded, now: datetime) -> None:
+    if folded.findings:
+        rows = [_flag_row(place.terminal, finding, now) for finding in folded.findings]
+        connection.execute(insert_or(connection, flags).on_conflict_do_nothing(), rows)  # two rooms may find the same
 
 
 def _known(connection: Connection, ids: set[str]) -> dict[str, Owned]:
@@ -245,7 +285,9 @@ def _known(connection: Connection, ids: set[str]) -> dict[str, Owned]:
     return {each.id: Owned(each.terminal, redemption_of(each.record)) for each in found}
 
 
-def _write_redemptions(connection: Connection, fresh: _Fresh, changes: Mapping[str, Change]) -> list[str]:
+def _write_redemptions(
+    connection: Connection, terminal: str, now: datetime, changes: Mapping[str, Change]
+) -> list[str]:
     """Insert or bring up to date; the ids that another terminal took at the same moment are returned, unwritten.
 
     Sorted by id, so that two terminals whose batches name the same redemptions cannot wait for each other in a ring.
@@ -254,10 +296,10 @@ def _write_redemptions(connection: Connection, fresh: _Fresh, changes: Mapping[s
         return []
     statement = insert_or(connection, redemptions)
     following = {column.name: statement.excluded[column.name] for column in redemptions.c if column.name not in _KEPT}
-    ours = redemptions.c.terminal == fresh.place.terminal
+    ours = redemptions.c.terminal == terminal
     connection.execute(
         statement.on_conflict_do_update(index_elements=[redemptions.c.id], set_=following, where=ours),
-        [_redemption_row(fresh, changes[each]) for each in sorted(changes)],
+        [_redemption_row(terminal, now, changes[each]) for each in sorted(changes)],
     )
     return list(connection.scalars(select(redemptions.c.id).where(redemptions.c.id.in_(changes), ~ours)))
 
@@ -298,9 +340,9 @@ def _entry_row(terminal: str, message: EntryMessage, now: datetime) -> tuple[Any
     return terminal, message.sequence, message.hash, message.body.encode(), now
 
 
-def _redemption_row(fresh: _Fresh, change: Change) -> dict[str, Any]:
+def _redemption_row(terminal: str, now: datetime, change: Change) -> dict[str, Any]:
     """The values of `_REDEMPTION_COLUMNS`, in their order."""
-    return {**change.row, "terminal": fresh.place.terminal, "arrived_at": fresh.now, "changed_at": fresh.now}
+    return {**change.row, "terminal": terminal, "arrived_at": now, "changed_at": now}
 
 
 def _flag_row(terminal: str, finding: Finding, now: datetime) -> dict[str, Any]:

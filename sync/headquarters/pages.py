@@ -15,12 +15,12 @@ from config.zone import SHANGHAI
 from sync.errors import MessageMalformed
 from sync.headquarters import fleet, reports
 from sync.headquarters.enrolment import Invitation
-from sync.headquarters.people_api import period, watching_operator
+from sync.headquarters.people_api import period, watching
 from sync.headquarters.service import Headquarters
 from sync.headquarters.tables import TerminalState
 from sync.headquarters.terminal_api import STATUSES
 from terminal.serving.pages import Pages
-from terminal.serving.people import Role
+from terminal.serving.people import HEADQUARTERS_ROLES, Role
 from terminal.serving.problems import problem_of, status_of
 from terminal.serving.sign_in import FORM_FIELDS_MAX, Gate
 
@@ -39,18 +39,19 @@ def page_routes(hq: Headquarters, gate: Gate, pages: Pages, clock_skew_s_max: in
 
     @router.get("/")
     def overview(request: Request, first: First = None, last: Last = None) -> Response:
-        gate.require(request, Role.OPERATOR)
+        person = gate.require(request, *HEADQUARTERS_ROLES)
         live, machines = _live(hq, first, last), _machines(hq, clock_skew_s_max)
-        return pages.response(request, "overview.html", **live, **machines)
+        may_invite = person.role is Role.OPERATOR
+        return pages.response(request, "overview.html", **live, **machines, may_invite=may_invite)
 
     @router.get("/overview/live")
     def live(request: Request, first: First = None, last: Last = None) -> Response:
-        watching_operator(gate, request)
+        watching(gate, request)
         return pages.response(request, "live.html", **_live(hq, first, last))
 
     @router.get("/overview/terminals")
     def machines(request: Request) -> Response:
-        watching_operator(gate, request)
+        watching(gate, request)
         return pages.response(request, "terminals.html", **_machines(hq, clock_skew_s_max))
 
     @router.post("/codes")
@@ -60,7 +61,7 @@ def page_routes(hq: Headquarters, gate: Gate, pages: Pages, clock_skew_s_max: in
             asked = {name: str(form.get(name, "")).strip() for name in Invitation.model_fields}
         try:
             invitation = _invitation(asked)
-            code = await run_in_threadpool(hq.issue_code, invitation, by=operator.id)
+            code = await run_in_threadpool(hq.issue_code, invitation, by=operator)
         except JingkaError as error:
             notice = problem_of(error, pages.language(request), status=status_of(error, STATUSES))
             page = pages.render(request, "code.html", notice=notice, code=None, asked=asked)

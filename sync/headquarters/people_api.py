@@ -13,15 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.concurrency import run_in_threadpool
 
 from config.zone import SHANGHAI
-from sync.headquarters import fleet, reports
-from sync.headquarters.enrolment import Invitation, PlainLabel
+from sync.headquarters import reports
+from sync.headquarters.enrolment import PlainLabel
 from sync.headquarters.errors import StorageUnavailable
-from sync.headquarters.fleet import TERMINALS_PAGE_MAX, TerminalView
 from sync.headquarters.reports import REDEMPTIONS_PAGE_MAX, MerchantTotal, RedemptionView
 from sync.headquarters.service import Headquarters
-from sync.wire import API, TerminalId
+from sync.wire import API
 from terminal.serving.hub import Hub
-from terminal.serving.people import NAME_CHARACTERS_MAX, PIN_DIGITS_MAX, Person, Role
+from terminal.serving.people import HEADQUARTERS_ROLES, NAME_CHARACTERS_MAX, PIN_DIGITS_MAX, Person, Role
 from terminal.serving.problems import RoleMissing
 from terminal.serving.sign_in import Gate
 
@@ -59,13 +58,6 @@ class RedemptionsPage(BaseModel):
     next: str | None
 
 
-class TerminalsPage(BaseModel):
-    """Terminals by id; `next` is the `after` of the next page, null on the last."""
-
-    terminals: list[TerminalView]
-    next: str | None
-
-
 class Totals(BaseModel):
     """Totals per merchant over business days, both ends included."""
 
@@ -74,12 +66,6 @@ class Totals(BaseModel):
     first: date = Field(serialization_alias="from")
     last: date = Field(serialization_alias="to")
     merchants: list[MerchantTotal]
-
-
-class IssuedCode(BaseModel):
-    """A one-time code: shown here and nowhere again."""
-
-    code: str
 
 
 def health_routes(hq: Headquarters) -> APIRouter:
@@ -118,38 +104,6 @@ def session_routes(gate: Gate) -> APIRouter:
     return router
 
 
-def fleet_routes(hq: Headquarters, gate: Gate) -> APIRouter:
-    """Terminals: list, invite, revoke."""
-    router = APIRouter(prefix=API, tags=["fleet"])
-
-    @router.get("/terminals")
-    def terminals(
-        request: Request,
-        after: TerminalId | None = None,
-        limit: Annotated[int, Query(ge=1, le=TERMINALS_PAGE_MAX)] = 500,
-    ) -> TerminalsPage:
-        """Every terminal, page by page."""
-        gate.require(request, Role.OPERATOR)
-        with hq.storage.read() as connection:
-            found = fleet.page_of_terminals(connection, after=after or "", limit=limit)
-        return TerminalsPage(terminals=found, next=found[-1].id if len(found) == limit else None)
-
-    @router.post("/enrolment-codes", status_code=201)
-    def invite(request: Request, invitation: Invitation) -> IssuedCode:
-        """A one-time code for a new terminal. 409 `terminal-taken`."""
-        operator = gate.require(request, Role.OPERATOR)
-        return IssuedCode(code=hq.issue_code(invitation, by=operator.id))
-
-    @router.post("/terminals/{terminal}/revoke", status_code=204)
-    def revoke(request: Request, terminal: TerminalId) -> None:
-        """The terminal's key counts for nothing from now on; its entries stay. 404 `terminal-missing`."""
-        gate.require(request, Role.OPERATOR)
-        with hq.storage.write() as connection:
-            fleet.revoke(connection, terminal)
-
-    return router
-
-
 def report_routes(hq: Headquarters, gate: Gate) -> APIRouter:
     """Redemptions and totals."""
     router = APIRouter(prefix=API, tags=["reports"])
@@ -163,7 +117,7 @@ def report_routes(hq: Headquarters, gate: Gate) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=REDEMPTIONS_PAGE_MAX)] = PAGE_DEFAULT,
     ) -> RedemptionsPage:
         """Redemptions of a business day, of a merchant, or all, page by page."""
-        gate.require(request, Role.OPERATOR)
+        gate.require(request, *HEADQUARTERS_ROLES)
         with hq.storage.read() as connection:
             found = reports.page_of_redemptions(
                 connection, day=day, merchant=merchant, before=str(before) if before else None, limit=limit
@@ -177,7 +131,7 @@ def report_routes(hq: Headquarters, gate: Gate) -> APIRouter:
         last: Annotated[date | None, Query(alias="to")] = None,
     ) -> Totals:
         """Totals per merchant; without dates, today's. 409 `period-too-long`."""
-        gate.require(request, Role.OPERATOR)
+        gate.require(request, *HEADQUARTERS_ROLES)
         begin, end = period(hq, first, last)
         with hq.storage.read() as connection:
             return Totals(first=begin, last=end, merchants=reports.totals(connection, begin, end))
@@ -192,7 +146,7 @@ def event_routes(hub: Hub, gate: Gate) -> APIRouter:
     @router.get("/events", response_class=StreamingResponse, responses={200: {"content": {EVENT_STREAM: {}}}})
     async def events(request: Request) -> StreamingResponse:
         """Server-sent events: `redemption` as one arrives or moves on; `resync` asks to look at all anew."""
-        watching_operator(gate, request)
+        watching(gate, request)
         hub.room()
 
         def greeting() -> Iterable[tuple[str, Mapping[str, object]]]:
@@ -204,11 +158,11 @@ def event_routes(hub: Hub, gate: Gate) -> APIRouter:
     return router
 
 
-def watching_operator(gate: Gate, request: Request) -> Person:
+def watching(gate: Gate, request: Request) -> Person:
     """Whose page looks by itself. Raises `SignInRequired`, `RoleMissing`."""
     person = gate.watcher(request)
-    if person.role is not Role.OPERATOR:
-        raise RoleMissing("sign in", "role", role=Role.OPERATOR.value)
+    if person.role not in HEADQUARTERS_ROLES:
+        raise RoleMissing("sign in", "role")
     return person
 
 

@@ -95,8 +95,13 @@ class Folded:
 
 def read_entry(message: EntryMessage) -> Entry | EntryInvalid:
     """The entry in a message, or why there is none."""
+    return read_entry_bytes(message.body.encode())
+
+
+def read_entry_bytes(body: bytes) -> Entry | EntryInvalid:
+    """The entry in these bytes, or why there is none."""
     try:
-        return parse_entry(message.body.encode())
+        return parse_entry(body)
     except EntryInvalid as error:
         return error
 
@@ -121,6 +126,19 @@ def fold(
         else:
             _take(place, entry, known.get(entry.redemption), folded)
         previous = message.hash
+    return folded
+
+
+def fold_apart(place: Place, read: Sequence[tuple[int, Entry | EntryInvalid]], known: Mapping[str, Owned]) -> Folded:
+    """As `fold`, for entries (with their numbers, in order) that stand outside the chain."""
+    folded = Folded()
+    for sequence, entry in read:
+        if isinstance(entry, EntryInvalid):
+            folded.find(sequence, FlagCode.UNREADABLE, entry.details.get("reason", ""))
+        elif entry.terminal != place.terminal:
+            folded.find(sequence, FlagCode.MISPLACED, f"{entry.sequence} {entry.terminal}")
+        else:
+            _take(place, entry, known.get(entry.redemption), folded)
     return folded
 
 

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, select
 
 from sync.errors import ChainForked, MessageMalformed, SequenceGap, TerminalRevoked
-from sync.headquarters import enrolment, fleet
+from sync.headquarters import enrolment, fleet, keys
 from sync.headquarters.door import Door
 from sync.headquarters.feeds import Feed
 from sync.headquarters.ingest import Forked, Judge, Missing, Outcome, Revoked, Taken, ingest
+from sync.headquarters.people import audit
 from sync.headquarters.storage import Storage
 from sync.signing import DeviceKey, HttpRequest
 from sync.wire import (
+    ACCEPTS_CONDITION,
     Acknowledgement,
     EnrolmentAnswer,
     EnrolmentRequest,
@@ -30,6 +32,8 @@ from sync.wire import (
     parse_message,
     timestamp,
 )
+from sync.wire_keys import KeyRotated, KeyRotation
+from terminal.serving.people import Person
 
 if TYPE_CHECKING:
     from terminal.ledger.project import Redemption
@@ -95,7 +99,13 @@ class Headquarters:
         taken = _taken(outcome, terminal)
         flagged = tuple(Flag(sequence=sequence, code=code) for sequence, code in taken.flagged)
         answer = Acknowledgement(
-            acknowledged=taken.acknowledged, flagged=flagged, time=timestamp(self.clock()), news=news
+            acknowledged=taken.acknowledged,
+            flagged=flagged,
+            time=timestamp(self.clock()),
+            news=news,
+            accepts=(ACCEPTS_CONDITION,),
+            rotate_key=taken.rotate_key,
+            head=taken.head,
         )
         return Pushed(answer, taken.changed)
 
@@ -122,12 +132,32 @@ class Headquarters:
         logger.info("terminal %s enrolled for %s %s", answer.terminal, answer.merchant, answer.site)
         return answer
 
-    def issue_code(self, invitation: enrolment.Invitation, *, by: str) -> str:
+    def rotate_key(self, request: HttpRequest, terminal: str) -> KeyRotated:
+        """Pin the new key that `terminal` brings.
+
+        Raises the errors of `Door.identify`, those of a message, `NonceReplayed`, `StorageUnavailable`.
+        """
+        now = self.clock()
+        caller = self.door.identify(request, terminal, now)
+        asked = parse_message(KeyRotation, decode_body(request.body, _encoding(request)))
+        with self.storage.write() as connection:
+            caller.claim.take(connection, now)
+            answer = keys.pin(connection, caller, asked, now)
+        logger.info("terminal %s has a new key", terminal)
+        return answer
+
+    @property
+    def judges(self) -> tuple[Judge, ...]:
+        """What looks at every batch."""
+        return self._judges
+
+    def issue_code(self, invitation: enrolment.Invitation, *, by: Person) -> str:
         """A one-time code that makes the next machine to bring it `invitation.terminal`. Raises `TerminalTaken`."""
         now = self.clock()
         with self.storage.write() as connection:
+            audit.note(connection, by, "terminal-invited", invitation.terminal, now=now)
             return enrolment.issue(
-                connection, invitation, by=by, key=self._key.public, now=now, life_s=self._code_life_s
+                connection, invitation, by=by.id, key=self._key.public, now=now, life_s=self._code_life_s
             )
 
 

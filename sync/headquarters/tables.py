@@ -84,6 +84,14 @@ terminals = Table(
     Column("skew_ms", BigInteger),  # its clock minus ours when it last spoke
     Column("last_sequence", BigInteger, nullable=False),  # the head of its chain here; 0: nothing yet
     Column("last_hash", Text, nullable=False),
+    # What it last said of itself (`wire.Condition`).
+    Column("boot", Text),
+    Column("book", Text),
+    Column("roll", Text),
+    Column("oldest_s", Integer),
+    Column("readers", Text),  # JSON: [[name, state], …]
+    Column("rotate_asked_at", UtcTime),  # a new device key is asked for, and has not come yet
+    Column("key_changed_at", UtcTime),
     CheckConstraint("state IN ('active', 'quarantined', 'revoked')", name="state"),
 )
 
@@ -105,6 +113,9 @@ forked_entries = Table(
     Column("hash", Text, primary_key=True),
     Column("body", LargeBinary, nullable=False),
     Column("received_at", UtcTime, nullable=False),
+    Column("decision", Text),  # adopted or dismissed, by a person
+    Column("decided_by", Text),
+    Column("decided_at", UtcTime),
 )
 
 flags = Table(

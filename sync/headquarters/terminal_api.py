@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final, TypeVar
 
 from fastapi import APIRouter, Request
@@ -15,7 +16,8 @@ from config.errors import JingkaError, Language
 from sync.errors import SyncError
 from sync.headquarters.arrivals import Arrivals
 from sync.headquarters.books.errors import BOOK_STATUSES
-from sync.headquarters.errors import TerminalMissing, TerminalTaken, TooManyAttempts
+from sync.headquarters.errors import NothingToDecide, TerminalMissing, TerminalTaken, TooManyAttempts
+from sync.headquarters.keys import load_successions
 from sync.headquarters.money.errors import MONEY_STATUSES
 from sync.headquarters.roll.errors import ROLL_STATUSES
 from sync.headquarters.service import Headquarters
@@ -30,6 +32,7 @@ from sync.wire import (
     encode_message,
     timestamp,
 )
+from sync.wire_keys import SUCCESSION_PATH, KeyRotated, Successions
 from terminal.serving.locale import language_of
 from terminal.serving.problems import PROBLEM_TYPE, problem_of, status_of
 
@@ -41,6 +44,7 @@ STATUSES: Final[Mapping[type[JingkaError], int]] = {
     sync.errors.MessageMalformed: 422,
     TerminalTaken: 409,
     TerminalMissing: 404,
+    NothingToDecide: 409,
     TooManyAttempts: 429,
     **BOOK_STATUSES,
     **MONEY_STATUSES,
@@ -82,6 +86,23 @@ def terminal_routes(hq: Headquarters, arrivals: Arrivals, language: Language) ->
             return pushed.answer
 
         return await answer(request, push)
+
+    @router.post(API + "/terminals/{terminal}/key", response_model=KeyRotated)
+    async def rotate_key(request: Request, terminal: str) -> Response:
+        """A terminal's new key in place of its old one, which is void from then on; signed by either."""
+        return await answer(request, lambda asked: hq.rotate_key(asked, terminal))
+
+    return router
+
+
+def succession_routes(data_dir: Path) -> APIRouter:
+    """Headquarters' keys, each named by the one before: proves itself, and so is for anybody."""
+    router = APIRouter(tags=["terminals"])
+
+    @router.get(SUCCESSION_PATH)
+    def successions() -> Successions:
+        """Every change of headquarters' key, oldest first."""
+        return load_successions(data_dir)
 
     return router
 

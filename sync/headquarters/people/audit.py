@@ -51,6 +51,7 @@ def page_of_audit(
     before: int | None = None,
     person: str | None = None,
     subject: str | None = None,
+    action: str | None = None,
     limit: int = AUDIT_PAGE_MAX,
 ) -> list[AuditView]:
     """The rows before the id `before`, latest first, at most `limit` (which is cut to `AUDIT_PAGE_MAX`)."""
@@ -61,4 +62,6 @@ def page_of_audit(
         query = query.where(audit.c.person == person)
     if subject is not None:
         query = query.where(audit.c.subject == subject)
+    if action is not None:
+        query = query.where(audit.c.action == action)
     return [AuditView(**row) for row in connection.execute(query).mappings()]

@@ -36,7 +36,8 @@ def test_entries_are_acknowledged_by_headquarters_key(scene: Scene) -> None:
     assert answer.status == 200
     assert scene.terminal.proves(answer, scene.key)
     told = parse_message(Acknowledgement, answer.body)
-    assert told == Acknowledgement(acknowledged=1, flagged=(), time=timestamp(NOON))
+    assert (told.acknowledged, told.time, told.head) == (1, timestamp(NOON), scene.ledger.messages[0].hash)
+    assert (told.accepts, told.rotate_key) == (("condition",), False)
 
 
 def test_a_flag_is_told_with_its_number(scene: Scene) -> None:
