@@ -83,8 +83,7 @@ class LedgerUsage:
 
     def live_grant(self, key: str) -> Grant | None:
         """The slice under `key` while it may be spent."""
-        allowances = self._ledger.allowances
-        return allowances.grant(key) if allowances.is_live(allowances.lease()) else None
+        return self._ledger.allowances.live_grant(key)
 
     def lacking(self, key: str, amount: int) -> int:
         """How much of `amount` the slice under `key` does not cover now."""

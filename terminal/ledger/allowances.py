@@ -40,6 +40,12 @@ _SET_LEASE = """
         asked_ms = excluded.asked_ms, until_ms = excluded.until_ms, version = excluded.version, ended = excluded.ended
 """
 _GRANT = "SELECT key, offer, limit_id, granted, returned, frozen FROM allowance WHERE key = ?"
+# The lease, and the grant under one key or nothing: what each quote of a leased limit asks for.
+_LEASE_AND_GRANT = """
+    SELECT lease.generation, lease.boot, lease.asked_ms, lease.until_ms, lease.version, lease.ended,
+        a.key, a.offer, a.limit_id, a.granted, a.returned, a.frozen
+    FROM lease LEFT JOIN allowance a ON a.key = ?
+"""
 _GRANTS = """
     SELECT key, offer, limit_id, granted, returned, frozen,
         coalesce((SELECT used FROM usage WHERE usage.key = allowance.key), 0)
@@ -87,6 +93,14 @@ class Allowances:
         """The grant under `key`, None when there is none."""
         with self._queries.executing() as execute:
             return read_grant(execute, key)
+
+    def live_grant(self, key: str) -> Grant | None:
+        """The grant under `key` while slices may be spent."""
+        with self._queries.executing() as execute:
+            row = execute(_LEASE_AND_GRANT, (key,)).fetchone()
+        if row is None or row[6] is None or not self.is_live(Lease(*row[:6])):
+            return None
+        return Grant(*row[6:])
 
     def standing(self) -> Standing:
         """The lease and every grant with what is used of it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -198,6 +199,14 @@ def cinema(url: str, home: Path, place: Place, book: LoadedBook, boot: str = "")
     return parts[0]
 
 
+def again(city: City, home: Path) -> Cinema:
+    """The first till, started once more in the same boot."""
+    made = cinema(city.url, home, Place("gongren-julebu", "main", "t01"), film_book(20_000))
+    made.clock.now = city.clock.now
+    made.clock.since_boot_ms = city.cinemas[1].clock.since_boot_ms
+    return made
+
+
 def test_a_third_ticket_at_another_cinema_is_refused_by_headquarters(city: City) -> None:
     first, second = city.cinemas
     assert first.sell("member", 2).granted == "hold"
@@ -245,6 +254,31 @@ def test_use_elsewhere_is_known_offline_once_it_was_told(city: City) -> None:
     first.exchange()
     assert set(first.elsewhere.now.amounts) <= {0}  # its own use is not told to itself
     assert first.film("member", 1).quote.refusals[0].numbers.get("elsewhere") is None
+
+
+def test_a_disk_put_back_is_frozen_until_a_person_decides(city: City) -> None:
+    first, second = city.cinemas
+    first.exchange()
+    home = city.home / "t01"
+    first.close()
+    shutil.copytree(home, city.home / "backup")
+    city.cinemas[0] = first = again(city, home)
+    city.pass_s(400)
+    first.exchange()
+    city.pass_s(400)
+    first.exchange()
+    first.close()
+    shutil.rmtree(home)
+    shutil.copytree(city.home / "backup", home)
+    city.cinemas[0] = first = again(city, home)
+    city.pass_s(400)
+    with pytest.raises(AssertionError, match="frozen this terminal's slices"):
+        first.exchange()
+    assert first.till.ledger.allowances.lease().ended == "lease-frozen"
+    first.online = False
+    assert first.tries("member") == ["needs-hq"]
+    second.exchange()
+    assert second.tries("member") == []
 
 
 class TestPoolOfFive:
