@@ -1,6 +1,7 @@
 """Measures what a queue feels, beside the raw limits of the same run.
 
-    python -m tests.bench [answer] [confirm] [start] [ledger] [read] [quote] [replay] [all] [--quick] [--cache PATH]
+    python -m tests.bench [answer] [confirm] [start] [ledger] [read] [quote] [replay] [roll] [all]
+                         [--quick] [--cache PATH]
     python -m tests.bench fuzz [--minutes 10]
 
 Figures are medians with their spread; nothing here passes or fails, but for `fuzz`, which is no measurement, runs only
@@ -15,19 +16,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import answer, confirm, ledger_commit, quotes, reading, replay, start
+from tests.bench import answer, confirm, ledger_commit, quotes, reading, replay, roll_import, start
 from tests.bench.site import EMPTY, Load
 from tests.fuzz.__main__ import DIRECTORY as FUZZ_DIRECTORY
 from tests.fuzz.__main__ import MINUTES as FUZZ_MINUTES
 from tests.fuzz.__main__ import fuzz
 from tests.fuzz.targets import TARGETS as FUZZ_TARGETS
 
-PARTS = ("answer", "confirm", "start", "ledger", "read", "quote", "replay")
+PARTS = ("answer", "confirm", "start", "ledger", "read", "quote", "replay", "roll")
 FUZZ = "fuzz"
 FUZZ_QUICK_MINUTES = 1.0
 FULL = Load(roll_cards=10_000_000, ledger_entries=1_000_000)
 QUICK = Load(roll_cards=100_000, ledger_entries=20_000)
 REPLAYED, REPLAYED_QUICK = 200_000, 10_000  # sales
+LISTED, LISTED_QUICK = 1_000_000, 20_000  # cards
 
 
 def main() -> int:
@@ -69,6 +71,8 @@ def measure(wanted: set[str], cache: Path, *, quick: bool) -> None:
         reading.measure(cache, quick=quick)
     if "quote" in wanted:
         quotes.measure(cache, quick=quick)
+    if "roll" in wanted:
+        roll_import.measure_roll(LISTED_QUICK if quick else LISTED)
     if "replay" in wanted:
         replay.measure(cache, REPLAYED_QUICK if quick else REPLAYED)
 
