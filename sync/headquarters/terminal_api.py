@@ -19,6 +19,7 @@ from sync.headquarters.books.errors import BOOK_STATUSES
 from sync.headquarters.errors import NothingToDecide, TerminalMissing, TerminalTaken, TooManyAttempts
 from sync.headquarters.keys import load_successions
 from sync.headquarters.money.errors import MONEY_STATUSES
+from sync.headquarters.pools.errors import POOL_STATUSES
 from sync.headquarters.roll.errors import ROLL_STATUSES
 from sync.headquarters.service import Headquarters
 from sync.signing import HttpRequest, HttpResponse
@@ -49,6 +50,7 @@ STATUSES: Final[Mapping[type[JingkaError], int]] = {
     **BOOK_STATUSES,
     **MONEY_STATUSES,
     **ROLL_STATUSES,
+    **POOL_STATUSES,
 }
 
 OCTETS_TYPE: Final = "application/octet-stream"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from config.errors import Retry, Words
+from collections.abc import Mapping
+from typing import Final
+
+from config.errors import JingkaError, Retry, Words
 from sync.headquarters.errors import HeadquartersError
 
 
@@ -34,3 +37,6 @@ class PoolMissing(HeadquartersError):
     retry = Retry.STOP
     what = Words("没有 {subject} 的名额", "there is no pool of {subject}")
     hint = Words("请查看名额页面", "look at the page of pools")
+
+
+POOL_STATUSES: Final[Mapping[type[JingkaError], int]] = {PoolMissing: 404, LeaseRunning: 409, TerminalInQuarantine: 409}
