@@ -58,6 +58,7 @@ class OpenDraft:
 class OpenRelease:
     """A release with its book, the text it was written as, its stages and how far it has come."""
 
+    newest: int  # of all releases
     release: ReleaseView
     book: LoadedBook
     text: str
@@ -99,6 +100,7 @@ class CampaignDesk:
         with self.storage.read() as connection:
             view = releases.release_of(connection, revision)
             return OpenRelease(
+                releases.newest(connection),
                 view,
                 releases.content_of(connection, revision),
                 releases.text_of(connection, revision)[1],

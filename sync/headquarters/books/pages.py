@@ -123,9 +123,7 @@ def _release(router: APIRouter, desk: CampaignDesk, gate: Gate, pages: Pages) ->
 
     def page(request: Request, revision: int, person: Person, notice: Problem | None) -> Response:
         seen = desk.release(revision)
-        rendered = pages.render(
-            request, "campaigns-release.html", seen=seen, may=_may(person), notice=notice, newest=desk.overview().newest
-        )
+        rendered = pages.render(request, "campaigns-release.html", seen=seen, may=_may(person), notice=notice)
         return HTMLResponse(rendered, notice.status if notice else 200)
 
     @router.post("/release/{revision}/{action}")
