@@ -15,6 +15,7 @@ from terminal.commands import (
     headquarters_book,
     headquarters_money,
     headquarters_roll,
+    keys,
     ledger,
     membership,
     people,
@@ -37,10 +38,12 @@ app.add_typer(membership.roll_app, name="roll")
 app.add_typer(membership.key_app, name="key")
 app.add_typer(voucher.app, name="voucher")
 app.add_typer(people.app, name="person")
+app.add_typer(keys.app, name="keys")
 app.add_typer(hq_app, name="hq")
 hq_app.add_typer(headquarters_book.app, name="book")
 hq_app.add_typer(headquarters_money.app, name="settlement")
 hq_app.add_typer(headquarters_roll.app, name="roll")
+hq_app.add_typer(keys.hq_app, name="key")
 
 
 @app.command()

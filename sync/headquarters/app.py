@@ -24,6 +24,7 @@ from sync.headquarters.books.judge import OfferJudge
 from sync.headquarters.books.office import BookFeed, BookOffice, office_routes
 from sync.headquarters.books.pages import campaign_pages
 from sync.headquarters.books.release import release_key_file
+from sync.headquarters.clocks import ClockJudge
 from sync.headquarters.door import headquarters_key
 from sync.headquarters.errors import WorkersNeedPostgresql
 from sync.headquarters.fleet_api import fleet_routes
@@ -39,6 +40,10 @@ from sync.headquarters.people.lockouts import StoredLockouts
 from sync.headquarters.people.routes import audit_pages, audit_routes
 from sync.headquarters.people.sessions import StoredSessions
 from sync.headquarters.people_api import event_routes, health_routes, report_routes, session_routes
+from sync.headquarters.pools.accounting import Accounting
+from sync.headquarters.pools.feeds import LeasesFeed, UsageFeed
+from sync.headquarters.pools.office import pool_routes
+from sync.headquarters.pools.terms import ReleasedBooks
 from sync.headquarters.roll.office import RollOffice
 from sync.headquarters.service import Headquarters, utc_now
 from sync.headquarters.storage import open_storage
@@ -66,6 +71,7 @@ SHUTDOWN_S: Final = 3  # open event streams are cut after this, so that a restar
 NAV: Final = (
     NavLink("/", "nav.overview", HEADQUARTERS_ROLES),
     NavLink("/campaigns", "nav.campaigns", HEADQUARTERS_ROLES),
+    NavLink("/pools", "nav.pools", HEADQUARTERS_ROLES),
     NavLink("/merchants", "nav.merchants", MONEY_READS),
     NavLink("/settlement", "nav.settlement", MONEY_READS),
     NavLink("/conflicts", "nav.conflicts", MONEY_READS),
@@ -139,14 +145,15 @@ def create_app(settings: HqSettings, clock: Callable[[], datetime] = utc_now) ->
     sessions = StoredSessions(COOKIE, storage, person_of=people.current, clock=utc_now, idle_s=SESSION_IDLE_S)
     gate = Gate(people, sessions)
     roll = RollOffice(settings, storage, clock)
+    books = ReleasedBooks()
     hq = Headquarters(
         storage,
         key,
         clock_skew_s_max=settings.clock_skew_s_max,
         code_life_s=settings.code_life_s,
         clock=clock,
-        judges=(OfferJudge(), roll.judge, settle),
-        feeds=(BookFeed(), roll.feed, DaysFeed()),
+        judges=(ClockJudge(settings.clock_skew_s_max), OfferJudge(), roll.judge, Accounting(books), settle),
+        feeds=(BookFeed(), roll.feed, LeasesFeed(clock), UsageFeed(clock, books), DaysFeed()),
     )
     money = MoneyDesk(storage, clock, key)
     campaigns = CampaignDesk(storage, clock, release_key_file(settings))
@@ -203,6 +210,8 @@ def create_app(settings: HqSettings, clock: Callable[[], datetime] = utc_now) ->
     app.include_router(book_routes(campaigns, gate))
     app.include_router(campaign_pages(campaigns, gate, pages))
     for router in roll.routes(hq, gate, pages):
+        app.include_router(router)
+    for router in pool_routes(hq, books, gate, pages, settings.language):
         app.include_router(router)
     app.include_router(days_routes(hq, settings.language))
     app.include_router(money_routes(money, gate, settings.language))

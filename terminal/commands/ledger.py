@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from terminal.commands.options import DEFAULT_CONFIG, JSON, Config, LedgerDir, ledger_path
+from terminal.commands.options import DEFAULT_CONFIG, JSON, Config, LedgerDir, data_dir, ledger_path
 from terminal.commands.progress import progress_bar
 
 app = typer.Typer(help="The ledger.", no_args_is_help=True, rich_markup_mode=None)
@@ -65,3 +65,27 @@ def export(
     with out.open("wb") as file:
         written = write(ledger_path(config, data), file, first, last)
     typer.echo(f"{written} entries → {out}")
+
+
+@app.command()
+def receipt(config: Config = DEFAULT_CONFIG, data: LedgerDir = None, json: JSON = False) -> None:
+    """Headquarters' signed word of what it holds, proven against this ledger, also without a line.
+
+    Exit code 1 when there is none, or the ledger has another entry there.
+    """
+    from sync.enrolment import load_enrolment
+    from sync.receipt import load_receipt
+    from terminal.ledger.export import hash_at
+
+    directory = data_dir(config, data)
+    kept = load_receipt(directory, load_enrolment(directory).headquarters_key)
+    if kept is None:
+        typer.echo(json_format.dumps(None) if json else "还没有总部回执 / no receipt yet")
+        raise typer.Exit(1)
+    agrees = hash_at(ledger_path(config, data), kept.sequence) == kept.head
+    if json:
+        typer.echo(json_format.dumps({**dataclasses.asdict(kept), "agrees": agrees}))
+    else:
+        verdict = "与账本一致 / the ledger agrees" if agrees else "与账本不一致 / the ledger does NOT agree"
+        typer.echo(f"{kept.sequence} · {kept.head} · {kept.time}\n{verdict}")
+    raise typer.Exit(0 if agrees else 1)

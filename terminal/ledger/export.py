@@ -22,3 +22,10 @@ def export(path: Path, out: BinaryIO, first: int = 1, last: int | None = None) -
             out.write(b'{"hash":"%s","entry":%s}\n' % (stored.hash.encode("ascii"), stored.canonical))
             written += 1
     return written
+
+
+def hash_at(path: Path, sequence: int) -> str | None:
+    """The hash (hex) of one entry of the ledger at `path`; None when it has none of that number. Raises as `export`."""
+    with database.snapshot(path) as connection:
+        stored = next(iter(journal.walk(database.driver(connection), after=sequence - 1)), None)
+    return stored.hash if stored is not None and stored.sequence == sequence else None

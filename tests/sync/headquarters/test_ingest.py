@@ -79,7 +79,7 @@ def test_an_empty_batch_asks_for_the_watermark(storage: Storage, ledger: Written
     assert push(storage, ledger.batch()) == Taken(0)
     ledger.authorise(1)
     push(storage, ledger.batch())
-    assert push(storage, ledger.batch(first=2)) == Taken(1)
+    assert push(storage, ledger.batch(first=2)) == Taken(1, head=ledger.messages[0].hash)
     assert terminal_row(storage).last_contact == ARRIVAL
 
 
@@ -274,5 +274,5 @@ def test_a_repeat_is_known_by_its_hash_alone(storage: Storage, ledger: WrittenLe
     message = ledger.authorise(1)
     push(storage, ledger.batch())
     again = EntryMessage(sequence=1, hash=message.hash, body="{}")
-    assert push(storage, EntryBatch(terminal="bj-0001", entries=(again,))) == Taken(1)
+    assert push(storage, EntryBatch(terminal="bj-0001", entries=(again,))) == Taken(1, head=message.hash)
     assert stored_bodies(storage) == [message.body.encode()]
