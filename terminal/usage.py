@@ -77,9 +77,9 @@ class LedgerUsage:
         return LIMIT_MAX if told is None else max(allowance or 0, self._ledger.used(key)) + told.left
 
     def slice_by_hand(self, offer: str, limit: str) -> int | None:
-        """The settings' slice, where it counts: headquarters leases nothing to this terminal."""
+        """The settings' slice, where it counts: headquarters never granted this terminal anything."""
         by_hand = self._slices.get(f"{offer}/{limit}")
-        return None if by_hand is None or self._ledger.allowances.lease().known else by_hand
+        return None if by_hand is None or self._ledger.allowances.lease().granted_once else by_hand
 
     def live_grant(self, key: str) -> Grant | None:
         """The slice under `key` while it may be spent."""

@@ -33,16 +33,19 @@ from terminal.ledger.writer import Writer, WriterThread
 
 RENOUNCED_MAX: Final = 1_000  # a hold is given back when two tabs raced for the last units: a few a year
 
-_LEASE = "SELECT generation, boot, asked_ms, until_ms, version, ended FROM lease"
+_LEASE = "SELECT generation, boot, asked_ms, until_ms, version, ended, granted_once FROM lease"
 _SET_LEASE = """
-    INSERT INTO lease (one, generation, boot, asked_ms, until_ms, version, ended) VALUES (1, ?, ?, ?, ?, ?, ?)
+    INSERT INTO lease (one, generation, boot, asked_ms, until_ms, version, ended, granted_once)
+    VALUES (1, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (one) DO UPDATE SET generation = excluded.generation, boot = excluded.boot,
-        asked_ms = excluded.asked_ms, until_ms = excluded.until_ms, version = excluded.version, ended = excluded.ended
+        asked_ms = excluded.asked_ms, until_ms = excluded.until_ms, version = excluded.version,
+        ended = excluded.ended, granted_once = excluded.granted_once
 """
 _GRANT = "SELECT key, offer, limit_id, granted, returned, frozen FROM allowance WHERE key = ?"
 # The lease, and the grant under one key or nothing: what each quote of a leased limit asks for.
 _LEASE_AND_GRANT = """
     SELECT lease.generation, lease.boot, lease.asked_ms, lease.until_ms, lease.version, lease.ended,
+        lease.granted_once,
         a.key, a.offer, a.limit_id, a.granted, a.returned, a.frozen
     FROM lease LEFT JOIN allowance a ON a.key = ?
 """
@@ -54,6 +57,7 @@ _GRANTS = """
 # One statement, so that lease and grants are of one moment; a lease without grants gives one row of nothing.
 _STANDING = """
     SELECT lease.generation, lease.boot, lease.asked_ms, lease.until_ms, lease.version, lease.ended,
+        lease.granted_once,
         a.key, a.offer, a.limit_id, a.granted, a.returned, a.frozen,
         coalesce((SELECT used FROM usage WHERE usage.key = a.key), 0)
     FROM lease LEFT JOIN allowance a ON true ORDER BY a.key LIMIT ?
@@ -98,9 +102,9 @@ class Allowances:
         """The grant under `key` while slices may be spent."""
         with self._queries.executing() as execute:
             row = execute(_LEASE_AND_GRANT, (key,)).fetchone()
-        if row is None or row[6] is None or not self.is_live(Lease(*row[:6])):
+        if row is None or row[7] is None or not self.is_live(_lease(row[:7])):
             return None
-        return Grant(*row[6:])
+        return Grant(*row[7:])
 
     def standing(self) -> Standing:
         """The lease and every grant with what is used of it."""
@@ -161,7 +165,7 @@ class Allowances:
 def read_lease(execute: Execute) -> Lease:
     """The lease as it stands."""
     row = execute(_LEASE, ()).fetchone()
-    return Lease() if row is None else Lease(*row)
+    return Lease() if row is None else _lease(row)
 
 
 def read_grant(execute: Execute, key: str) -> Grant | None:
@@ -175,8 +179,8 @@ def read_standing(execute: Execute) -> Standing:
     rows = execute(_STANDING, (GRANTS_MAX,)).fetchall()
     if not rows:
         return Standing(Lease())
-    grants = tuple((Grant(*row[6:12]), int(row[12])) for row in rows if row[6] is not None)
-    return Standing(Lease(*rows[0][:6]), grants)
+    grants = tuple(_counted(row[7:]) for row in rows if row[7] is not None)
+    return Standing(_lease(rows[0][:7]), grants)
 
 
 def standing_in(path: Path) -> Standing:
@@ -235,7 +239,10 @@ def covered(execute: Execute, asked: Authorisation, right: Right, clock: Clock) 
         for key, held in hold.keys.items():
             if held.grant is not None:
                 write_grant(execute, topped_up(read_grant(execute, key), held.grant))
-    live = bool(right.leased) and read_lease(execute).live(boot, now_ms)
+    lease = read_lease(execute)
+    if hold is not None and not lease.granted_once and any(held.grant for held in hold.keys.values()):
+        _write_lease(execute, replace(lease, granted_once=True))
+    live = lease.live(boot, now_ms)
     claims = tuple(_covered(execute, claim, asked.id, right, live=live) for claim in asked.claims)
     return replace(asked, claims=claims, granted=right.granted or asked.granted)
 
@@ -244,6 +251,8 @@ def _covered(execute: Execute, claim: UsageClaim, redemption: str, right: Right,
     if claim.key not in right.leased:
         return claim
     held = right.hold.keys.get(claim.key) if right.hold else None
+    if held is not None and held.grant is None and held.amount >= claim.amount:
+        return claim
     cap = cap_of(read_grant(execute, claim.key), held, claim.amount, live=live)
     used = projections.used(execute, claim.key)
     if used + claim.amount > cap:
@@ -257,7 +266,12 @@ def write_grant(execute: Execute, grant: Grant) -> None:
 
 
 def _write_lease(execute: Execute, lease: Lease) -> None:
-    execute(_SET_LEASE, (lease.generation, lease.boot, lease.asked_ms, lease.until_ms, lease.version, lease.ended))
+    numbers = (lease.generation, lease.boot, lease.asked_ms, lease.until_ms)
+    execute(_SET_LEASE, (*numbers, lease.version, lease.ended, lease.granted_once))
+
+
+def _lease(row: tuple[Any, ...]) -> Lease:
+    return Lease(*row[:6], bool(row[6]))
 
 
 def _counted(row: tuple[Any, ...]) -> tuple[Grant, int]:

@@ -46,6 +46,7 @@ class Lease:
 
     `generation` counts headquarters' exchanges, 0 before the first. `version` is the feed's, as of the last answer.
     `ended` is the code of the error that ended the lease early; nothing is spent until an exchange succeeds.
+    `granted_once`: headquarters granted something here, now or ever; then its word alone counts, and no setting.
     """
 
     generation: int = 0
@@ -54,10 +55,11 @@ class Lease:
     until_ms: int = 0
     version: str = ""
     ended: str | None = None
+    granted_once: bool = False
 
     @property
     def known(self) -> bool:
-        """Whether headquarters ever answered for leases: then its word alone counts, and no setting."""
+        """Whether headquarters ever answered for leases."""
         return self.generation > 0
 
     def left_ms(self, boot: str, now_ms: int) -> int:
@@ -104,7 +106,8 @@ class Report:
 class HeldKey:
     """What a hold gives under one key: `amount` for this sale; `grant` is this terminal's slice with it, if it has one.
 
-    Only `granted` of `grant` counts, and it is kept for good: a slice that was topped up.
+    Only `granted` of `grant` counts, and it is kept for good: a slice that was topped up. Without `grant` headquarters
+    counts the key sale by sale: it has no slices of that limit, by its book.
     """
 
     amount: int
@@ -153,7 +156,9 @@ def taken_lease(lease: Lease, word: LeaseWord) -> Lease | None:
     """The lease after `word`; None when it is older than what is known already."""
     if word.generation < lease.generation:
         return None
-    return Lease(word.generation, word.boot, word.asked_ms, word.asked_ms + word.life_ms, word.version)
+    granted_once = lease.granted_once or bool(word.grants)
+    until_ms = word.asked_ms + word.life_ms
+    return Lease(word.generation, word.boot, word.asked_ms, until_ms, word.version, granted_once=granted_once)
 
 
 def taken_grant(mine: Grant | None, word: Grant, recall: int, used: int) -> Grant:
@@ -239,6 +244,6 @@ def hold_of(wish: Wish, word: HoldWord, leased: Mapping[str, tuple[str, str]]) -
     keys = {}
     for wished in wish.keys:
         told, names = word.keys.get(wished.key), leased.get(wished.key)
-        grant = Grant(wished.key, *names, granted=told.granted) if told and names else None
+        grant = Grant(wished.key, *names, granted=told.granted) if told and told.granted and names else None
         keys[wished.key] = HeldKey(wished.amount, grant)
     return Hold(wish.attempt, keys, word.boot, word.until_ms)

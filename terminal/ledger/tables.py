@@ -78,6 +78,7 @@ lease = Table(
     Column("until_ms", Integer, nullable=False),
     Column("version", Text, nullable=False),
     Column("ended", Text),
+    Column("granted_once", Integer, nullable=False),  # 1: headquarters granted something here, now or ever
 )
 
 allowance = Table(

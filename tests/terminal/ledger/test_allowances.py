@@ -219,6 +219,26 @@ def test_the_next_attempt_counts_after_one_was_given_back(ledger: Ledger, clock:
     assert not ledger.allowances.renounce(wanted.id, 3)
 
 
+def test_a_hold_that_headquarters_counts_sale_by_sale_needs_no_slice(ledger: Ledger, clock: SteppedClock) -> None:
+    """By headquarters' book, or by none, there are no slices of this limit."""
+    keys = {POOL: HeldKey(2)}
+    right = Right(frozenset({POOL}), Hold(1, keys, clock.boot(), clock.monotonic_ms() + 1), "hold")
+    ledger.authorise(tickets(2), right)
+    assert ledger.allowances.grant(POOL) is None
+    assert not ledger.allowances.lease().granted_once
+    with pytest.raises(LimitMoved):
+        ledger.authorise(tickets(3), right)
+
+
+def test_whatever_was_granted_once_is_remembered(ledger: Ledger, path: Path, clock: SteppedClock) -> None:
+    ledger.allowances.take(word(clock, 0, grants=()))
+    assert not ledger.allowances.lease().granted_once
+    ledger.authorise(tickets(1), held(clock, 1, granted=1))
+    assert ledger.allowances.lease().granted_once
+    ledger.allowances.take(word(clock, 0, 2, grants=()))
+    assert ledger.allowances.lease().granted_once
+
+
 def test_a_repeat_needs_no_right(ledger: Ledger, clock: SteppedClock) -> None:
     wanted = tickets(2)
     ledger.authorise(wanted, held(clock, 2, granted=2))

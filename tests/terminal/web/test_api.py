@@ -259,7 +259,7 @@ async def test_an_unknown_redemption_is_not_found(cashier: httpx.AsyncClient, st
 async def test_a_stopped_ledger_stops_sales_with_its_hint(
     cashier: httpx.AsyncClient, till: Till, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(_: object) -> None:
+    def full(*_: object) -> None:
         raise LedgerFull("authorise", "ledger")
 
     monkeypatch.setattr(till.ledger, "authorise", full)

@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("until_ms", sa.Integer, nullable=False),
         sa.Column("version", sa.Text, nullable=False),
         sa.Column("ended", sa.Text),
+        sa.Column("granted_once", sa.Integer, nullable=False),
     )
     op.create_table(
         "allowance",
