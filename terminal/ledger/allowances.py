@@ -271,7 +271,8 @@ def _write_lease(execute: Execute, lease: Lease) -> None:
 
 
 def _lease(row: tuple[Any, ...]) -> Lease:
-    return Lease(*row[:6], bool(row[6]))
+    generation, boot, asked_ms, until_ms, version, ended, granted_once = row
+    return Lease(generation, boot, asked_ms, until_ms, version, ended, bool(granted_once))
 
 
 def _counted(row: tuple[Any, ...]) -> tuple[Grant, int]:
