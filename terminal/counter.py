@@ -164,8 +164,16 @@ class Counter:
         self._events.publish("book", self._books.summary)
 
     def usage_changed(self) -> None:
-        """Headquarters granted or told something: the card presented is judged anew when somebody looks."""
-        self._outdated = True
+        """Headquarters granted or told something: the card presented is judged anew when somebody looks.
+
+        One that could have nothing and now can is announced like a card just presented: nobody is selling to it yet.
+        """
+        before, self._outdated = self._presentation, True
+        card = self.presentation
+        if before is None or card is None or any(view.eligible for view in before.offers):
+            return
+        if any(view.eligible for view in card.offers):
+            self._present(replace(card, id=new_id()))
 
     def offer_view(self, offer: str, presentation: str | None = None, book_hash: str = "") -> OfferView:
         """An offer for the card presented, by the book of `book_hash` while it is known. Raises `PresentationGone`."""

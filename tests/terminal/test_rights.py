@@ -377,3 +377,26 @@ def test_a_quote_that_moved_to_another_price_is_shown_not_sold(local: Scene) -> 
     local.holder.ask = grows  # type: ignore[method-assign]
     with pytest.raises(QuoteMoved):
         local.confirm(held)
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_a_card_that_could_have_nothing_is_announced_when_it_can(tmp_path: Path, others: bool) -> None:
+    """Presented in the first second after a start; with another offer open to it the cashier may be selling already."""
+    scene = made(tmp_path)
+    scene.holder.ready = False
+    counter = scene.till.counter
+    if not others:
+        film = tuple(offer for offer in counter.book.book.offers if offer.id == "winter-film")
+        counter.replace_book(LoadedBook.of(counter.book.book.model_copy(update={"offers": film})))
+    scene.till.present("member")
+    before = counter.presentation
+    counter.usage_changed()
+    assert counter.presentation == before
+    scene.holder.ready = True
+    counter.usage_changed()
+    after = counter.presentation
+    assert before is not None
+    assert after is not None
+    assert next(view.eligible for view in after.offers if view.offer == "winter-film")
+    assert (after.id == before.id) is others
+    scene.till.ledger.close()
