@@ -3,30 +3,36 @@
 
 const RENEW_MS = 10000;
 const HOUR_MS = 3600000;
+const SHANGHAI_MS = 8 * HOUR_MS; // the page's zone, whatever the browser's is: times are moved, then shown as UTC
 const FORECAST_MS_MAX = 7 * 24 * HOUR_MS; // further ahead the run so far would be a dot
 
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
+function shown(moment) {
+  return new Date(moment).getTime() + SHANGHAI_MS;
+}
+
 function optionOf(words, pool, points, now) {
-  const left = points.map((point) => [point.at, Math.max(0, point.max - point.used)]);
-  const granted = points.map((point) => [point.at, Math.max(0, point.max - point.allotted - point.held)]);
+  const left = points.map((point) => [shown(point.at), Math.max(0, point.max - point.used)]);
+  const granted = points.map((point) => [shown(point.at), Math.max(0, point.max - point.allotted - point.held)]);
   const ahead = [];
   const end = pool.last_at && new Date(pool.last_at);
   if (end && end - now > 0) {
     const remaining = pool.max - pool.used;
     const until = Math.min(end - now, FORECAST_MS_MAX);
-    ahead.push([now.toISOString(), remaining]);
-    ahead.push([new Date(now.getTime() + until).toISOString(), Math.round(remaining * (1 - until / (end - now)))]);
+    ahead.push([shown(now), remaining]);
+    ahead.push([shown(now) + until, Math.round(remaining * (1 - until / (end - now)))]);
   }
   const line = (name, data, tint, extra) => ({
     name, type: "line", step: "end", showSymbol: data.length < 3, data, color: colour(tint), ...extra,
   });
-  const axis = { axisLabel: { color: colour("--faint") }, splitLine: { lineStyle: { color: colour("--line") } } };
+  const axis = { axisLabel: { color: colour("--faint"), hideOverlap: true }, splitLine: { lineStyle: { color: colour("--line") } } };
   return {
     animation: false,
-    grid: { left: 8, right: 16, top: 40, bottom: 8, containLabel: true },
+    useUTC: true,
+    grid: { left: 8, right: 16, top: 60, bottom: 8, containLabel: true },
     legend: { top: 0, textStyle: { color: colour("--ink") } },
     tooltip: { trigger: "axis" },
     xAxis: { type: "time", ...axis },
