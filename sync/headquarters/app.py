@@ -32,7 +32,7 @@ from sync.headquarters.fleet_pages import fleet_pages
 from sync.headquarters.money.api import days_routes, money_routes
 from sync.headquarters.money.days import DaysFeed
 from sync.headquarters.money.desk import READS as MONEY_READS
-from sync.headquarters.money.desk import MoneyDesk
+from sync.headquarters.money.desk import MoneyDesk, former_keys
 from sync.headquarters.money.pages import money_pages
 from sync.headquarters.money.record import settle
 from sync.headquarters.pages import page_routes
@@ -155,7 +155,7 @@ def create_app(settings: HqSettings, clock: Callable[[], datetime] = utc_now) ->
         judges=(ClockJudge(settings.clock_skew_s_max), OfferJudge(), roll.judge, Accounting(books), settle),
         feeds=(BookFeed(), roll.feed, LeasesFeed(clock), UsageFeed(clock, books), DaysFeed()),
     )
-    money = MoneyDesk(storage, clock, key)
+    money = MoneyDesk(storage, clock, key, former_keys(settings.data_dir))
     campaigns = CampaignDesk(storage, clock, release_key_file(settings))
     hub = Hub()
     arrivals = Arrivals(hub, storage.engine)

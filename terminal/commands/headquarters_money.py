@@ -163,7 +163,7 @@ def _check(month: str) -> None:
 def _desk(settings: HqSettings) -> Iterator[MoneyDesk]:
     """The desk over headquarters' own database; works beside a running service."""
     from sync.headquarters.door import headquarters_key
-    from sync.headquarters.money.desk import MoneyDesk
+    from sync.headquarters.money.desk import MoneyDesk, former_keys
     from sync.headquarters.service import utc_now
     from sync.headquarters.storage import open_storage
 
@@ -171,7 +171,7 @@ def _desk(settings: HqSettings) -> Iterator[MoneyDesk]:
     key = headquarters_key(settings.data_dir)
     storage = open_storage(settings.database_url, settings.data_dir)
     try:
-        yield MoneyDesk(storage, utc_now, key)
+        yield MoneyDesk(storage, utc_now, key, former_keys(settings.data_dir))
     finally:
         storage.close()
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from sync.errors import MessageMalformed
+from sync.headquarters.keys import load_successions
 from sync.headquarters.money import complaints, conflicts, days, settlement
 from sync.headquarters.money.complaints import ComplaintView, NewComplaint, Outcome
 from sync.headquarters.money.conflicts import ConflictView, Verdict
@@ -29,12 +31,15 @@ SETTLES: Final = (Role.OPERATOR, Role.FINANCE)
 
 
 class MoneyDesk:
-    """Callable from any thread. `key` signs settlements: headquarters' own."""
+    """Callable from any thread. `key` signs settlements: headquarters' own; `former` are those before it (hex)."""
 
-    def __init__(self, storage: Storage, clock: Callable[[], datetime], key: DeviceKey) -> None:
+    def __init__(
+        self, storage: Storage, clock: Callable[[], datetime], key: DeviceKey, former: frozenset[str] = frozenset()
+    ) -> None:
         self.storage = storage
         self.clock = clock
         self._key = key
+        self._keys = former | {key.public.hex()}
 
     def settlement(self, merchant: str, month: str) -> Settlement:
         """The settlement as it stands."""
@@ -68,7 +73,7 @@ class MoneyDesk:
     def unsound(self, merchant: str) -> list[str]:
         """What is wrong with a merchant's settlements; empty: nothing."""
         with self.storage.read() as connection:
-            return settlement.unsound(connection, merchant, self._key.public.hex())
+            return settlement.unsound(connection, merchant, self._keys)
 
     def settle_conflicts(self, by: Person, verdict: Verdict) -> list[ConflictView]:
         """Decide on findings. Raises what `conflicts.settle_conflicts` does."""
@@ -89,6 +94,14 @@ class MoneyDesk:
         """The yearly review."""
         with self.storage.read() as connection:
             return year_review(connection, merchant, year)
+
+
+def former_keys(data_dir: Path) -> frozenset[str]:
+    """The public keys (hex) that headquarters signed with before, as its own private file says.
+
+    Raises `KeyDamaged`, `KeyExposed`.
+    """
+    return frozenset(each.old for each in load_successions(data_dir).successions)
 
 
 class DaysOffice:

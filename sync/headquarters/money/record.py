@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, insert, select, text
 
+from sync.headquarters.bulk import add_rows, can_copy, copying
 from sync.headquarters.money.months import effective_day, month_of, month_to_count_in
 from sync.headquarters.money.steps import Step, StepKind, Terms, share_on, steps_of, subsidy_of
 from sync.headquarters.money.tables import charges, settled_merchants, settlement_lines, settlement_steps, subsidy_terms
@@ -39,7 +40,7 @@ def settle(
     terms = terms_of(connection, merchants)
     days = _days(connection, steps, now)
     rows = [_row(step, days[step.redemption], closed, terms, now) for step in steps]
-    connection.execute(insert(settlement_steps), rows)
+    _add_steps(connection, rows)
     add_lines(connection, [{**row, "steps": 1} for row in rows])
     _give_back_charges(connection, rows, closed, now)
     return ()
@@ -114,6 +115,16 @@ def _lock(connection: Connection, merchants: Iterable[str], function: str) -> No
     numbers = sorted({zlib.crc32(merchant.encode()) - 2**31 for merchant in merchants})  # a PostgreSQL INTEGER
     for number in numbers:
         connection.execute(text(f"SELECT {function}(:space, :number)"), {"space": LOCK_SPACE, "number": number})
+
+
+def _add_steps(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    names = tuple(rows[0])
+    values = [tuple(row.values()) for row in rows]
+    if can_copy(connection, len(rows)):
+        with copying(connection, settlement_steps, names, values):
+            pass
+    else:
+        add_rows(connection, settlement_steps, names, values)
 
 
 def _days(connection: Connection, steps: Sequence[Step], now: datetime) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -272,9 +272,9 @@ def _month_total(row: Any) -> MonthTotal:
     )
 
 
-def unsound(connection: Connection, merchant: str, key: str) -> list[str]:
+def unsound(connection: Connection, merchant: str, keys: Collection[str]) -> list[str]:
     """What is wrong with a merchant's settlements, in words for a log; empty: every signature, hash and link holds,
-    and every closed month says what the steps and charges say. `key` is headquarters' public key, hex.
+    and every month says what its steps and charges say. `keys`: headquarters' public ones, present and former, hex.
     """
     found = []
     previous = FIRST
@@ -283,7 +283,7 @@ def unsound(connection: Connection, merchant: str, key: str) -> list[str]:
     ).all()
     for row in rows:
         document = bytes(row.document)
-        if row.key != key or not is_signed_by(document, row.signature, row.key):
+        if row.key not in keys or not is_signed_by(document, row.signature, row.key):
             found.append(f"{row.month}: not signed by headquarters' key")
         if digest(document) != row.hash:
             found.append(f"{row.month}: its hash is another")

@@ -42,10 +42,10 @@ def apply_terms(connection: Connection, merchant: str, terms: list[Terms], open_
     In a transaction that holds the merchant alone.
     """
     open_steps = (settlement_steps.c.merchant == merchant) & (settlement_steps.c.month > open_after)
-    connection.execute(update(settlement_steps).where(open_steps).values(share_bp=_share(terms)))
-    kept, saving, bp = settlement_steps.c.kept_fen, settlement_steps.c.saving_fen, settlement_steps.c.share_bp
-    subsidy = _share_of(kept, bp) - _share_of(kept - saving, bp)
-    connection.execute(update(settlement_steps).where(open_steps).values(subsidy_fen=subsidy))
+    kept, saving, share = settlement_steps.c.kept_fen, settlement_steps.c.saving_fen, _share(terms)
+    subsidy = _share_of(kept, share) - _share_of(kept - saving, share)
+    changed = update(settlement_steps).where(open_steps, settlement_steps.c.share_bp != share)
+    connection.execute(changed.values(share_bp=share, subsidy_fen=subsidy))
     of_steps = settlement_lines.c.kind != CHARGE
     old = (settlement_lines.c.merchant == merchant) & (settlement_lines.c.month > open_after) & of_steps
     connection.execute(delete(settlement_lines).where(old))

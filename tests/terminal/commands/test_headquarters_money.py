@@ -96,6 +96,12 @@ def test_verify_names_what_is_wrong(place: Path) -> None:
     assert "2026-01: its lines were changed" in result.output
 
 
+def test_settlements_outlive_headquarters_key(place: Path) -> None:
+    done(f"{HQ} close --month 2026-01 --person fin1")
+    done("hq --config headquarters.toml key rotate")
+    assert json.loads(done(f"{HQ} verify --json"))["faults"] == {}
+
+
 def test_who_may_not_close_and_what_cannot_be_closed(place: Path) -> None:
     assert isinstance(refused(f"{HQ} close --month 2026-01 --person op1"), RoleMissing)
     assert isinstance(refused(f"{HQ} close {MERCHANT} --month 9998-01 --person fin1"), MonthNotOver)

@@ -72,7 +72,7 @@ def assert_money_adds_up(storage: Storage, merchants: Sequence[str] = (MERCHANT,
             )
         ).all()
         for merchant in merchants:
-            assert unsound(connection, merchant, KEY.public.hex()) == []
+            assert unsound(connection, merchant, {KEY.public.hex()}) == []
         charged = connection.scalar(select(func.coalesce(func.sum(charges.c.amount_fen), 0)))
         in_lines = connection.scalar(
             select(func.coalesce(func.sum(settlement_lines.c.subsidy_fen), 0)).where(

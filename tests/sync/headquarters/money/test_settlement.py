@@ -198,11 +198,11 @@ def test_changes_behind_our_back_are_found(storage: Storage, ledger: WrittenLedg
     for words, change in wrong.items():
         with storage.engine.connect() as connection:
             connection.execute(change)
-            found = unsound(connection, MERCHANT, KEY.public.hex())
+            found = unsound(connection, MERCHANT, {KEY.public.hex()})
             connection.rollback()
         assert any(words in each for each in found), words
     with storage.read() as connection:
-        assert unsound(connection, MERCHANT, KEY.public.hex()) == []
+        assert unsound(connection, MERCHANT, {KEY.public.hex()}) == []
 
 
 def test_two_who_close_at_once_while_sales_arrive_lose_nothing(storage: Storage) -> None:
@@ -232,6 +232,18 @@ def test_two_who_close_at_once_while_sales_arrive_lose_nothing(storage: Storage)
     assert closed[0] == closed[1]
     assert sum(line.steps for month in (JAN, FEB) for line in lines_of(storage, month)) == 60
     assert lines_of(storage, JAN) == closed[0].lines
+    assert_money_adds_up(storage)
+
+
+def test_a_whole_batch_counts_like_its_parts(storage: Storage, ledger: WrittenLedger) -> None:
+    for number in range(1, 41):
+        sell(ledger, number, f"2026-01-{number % 4 + 1:02d}")
+        ledger.void(number, 1)
+    arrive(storage, ledger, moment("2026-01-05"))
+    lines = lines_of(storage, JAN)
+    assert [(line.day, line.kind, line.steps) for line in lines] == [
+        (f"2026-01-0{day}", kind, 10) for day in range(1, 5) for kind in ("completed", "voided")
+    ]
     assert_money_adds_up(storage)
 
 
