@@ -58,7 +58,7 @@ from terminal.serving.locale import SERVING_LOCALE, load_catalogue
 from terminal.serving.lockouts import Lockouts
 from terminal.serving.pages import NavLink, Pages
 from terminal.serving.people import HEADQUARTERS_ROLES, People, Role
-from terminal.serving.problems import install_problems
+from terminal.serving.problems import PROBLEM_RESPONSES, install_problems
 from terminal.serving.sign_in import Gate, sign_in_routes
 
 if TYPE_CHECKING:
@@ -188,6 +188,7 @@ def create_app(settings: HqSettings, clock: Callable[[], datetime] = utc_now) ->
         version=version("jingka-terminal"),
         docs_url=None,  # the documentation page would load scripts from elsewhere; /openapi.json is served
         redoc_url=None,
+        responses=PROBLEM_RESPONSES,
         lifespan=lifespan,
     )
     install_problems(

@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -132,6 +132,31 @@ class Problem:
         body = json.dumps(self.document(), ensure_ascii=False, default=str).encode()
         return Response(body, status_code=self.status, media_type=PROBLEM_TYPE, headers=dict(self.headers))
 
+
+_MEMBERS = ("type", "title", "detail", "code", "hint", "retry")
+_DOCUMENT: dict[str, Any] = {
+    "type": "object",
+    "title": "Problem",
+    "required": ["status", "code", "title", "hint"],
+    "properties": {"status": {"type": "integer"}, **{name: {"type": "string"} for name in _MEMBERS}},
+}
+_TOLD = {
+    400: "the request cannot be understood",
+    401: "nobody is signed in, or the PIN or the signature is not right",
+    403: "another role's to do, or a stranger's page asks",
+    404: "there is no such thing",
+    405: "not with this method",
+    409: "refused with a reason: see `code`",
+    413: "the body is too large",
+    415: "a body of another kind",
+    422: "a field is missing or not in its form",
+    429: "too often: `Retry-After` says how long to wait",
+    503: "not now: a part that is needed does not answer, or is busy",
+}
+# What any call of an API may be answered beside its own answers; for `FastAPI(responses=…)`.
+PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": told, "content": {PROBLEM_TYPE: {"schema": _DOCUMENT}}} for status, told in _TOLD.items()
+}
 
 PageOf = Callable[[Request, Problem], Response]
 ExtraOf = Callable[[JingkaError, Language], Mapping[str, object]]

@@ -14,7 +14,7 @@ from terminal.serving.guard import LOOPBACK_HOSTS, Guard
 from terminal.serving.locale import SERVING_LOCALE, load_catalogue
 from terminal.serving.pages import NavLink, Pages
 from terminal.serving.people import Role
-from terminal.serving.problems import install_problems
+from terminal.serving.problems import PROBLEM_RESPONSES, install_problems
 from terminal.serving.sessions import Sessions
 from terminal.serving.sign_in import Gate, sign_in_routes
 from terminal.web.api import STATUSES, card_routes, extra_of, sale_routes, session_routes
@@ -57,6 +57,7 @@ def create_app(parts: WebParts) -> FastAPI:
         version="1",  # of the API, as in its paths
         docs_url=None,  # the documentation page would load scripts from elsewhere; /openapi.json is served
         redoc_url=None,
+        responses=PROBLEM_RESPONSES,
         lifespan=lambda app: _lifespan(app, parts, pages),
     )
     install_problems(app, default_language=parts.language, statuses=STATUSES, extra_of=extra_of, page_of=pages.problem)

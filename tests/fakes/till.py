@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from config.errors import JingkaError
+from config.errors import JingkaError, Retry
 from config.settings import CounterSection
 from config.zone import SHANGHAI
 from drivers.card import Authenticity, AuthenticityReason, CardError, CardRead, EntryMode, Expiry, NotACard, Pan
@@ -46,6 +46,7 @@ class NoSuchCard(CardError):
     """The demonstration has no card of this name."""
 
     code = "no-such-card"
+    retry = Retry.PARK
 
 
 @dataclass(frozen=True)
