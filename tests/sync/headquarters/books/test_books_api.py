@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,10 +33,11 @@ class Team:
 
 
 @pytest.fixture
-def team(database_url: str, tmp_path: Path) -> Iterator[Team]:
+def team(tmp_path: Path) -> Iterator[Team]:
+    """On SQLite: what the databases do is tested one storey below."""
     add_team(tmp_path)
     DeviceKey.create(tmp_path / RELEASE_KEY_FILE)
-    app = create_app(hq_settings(tmp_path, database_url), HandClock())
+    app = create_app(hq_settings(tmp_path), HandClock())
     with (
         served(app) as client,
         signed_in(client, "e01") as editor,
@@ -142,10 +144,9 @@ ODD: dict[str, tuple[str, str, Any]] = {
 }
 
 
-@pytest.mark.parametrize(("method", "path", "body"), ODD.values(), ids=ODD.keys())
-def test_odd_requests_are_refused_politely(team: Team, method: str, path: str, body: Any) -> None:
-    import json
-
-    content = None if body is None else json.dumps(body).encode()
-    answer = team.editor.request(method, BOOKS + path, content=content, headers={"content-type": "application/json"})
-    assert answer.status_code in (400, 422), answer.text
+def test_odd_requests_are_refused_politely(team: Team) -> None:
+    json_type = {"content-type": "application/json"}
+    for name, (method, path, body) in ODD.items():
+        content = None if body is None else json.dumps(body).encode()
+        answer = team.editor.request(method, BOOKS + path, content=content, headers=json_type)
+        assert answer.status_code in (400, 422), f"{name}: {answer.text}"

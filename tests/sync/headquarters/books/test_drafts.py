@@ -132,7 +132,7 @@ def test_an_approver_who_writes_at_the_same_moment_has_not_approved_their_own(
     """The one person who is both, by a change of role in between: whatever comes first, they never stand alone."""
     both = Person("x01", "两可", Role.APPROVER)
     as_editor = Person("x01", "两可", Role.EDITOR)
-    for _ in range(10):
+    for _ in range(5):
         draft = desk.begin(EDITOR, "冬季活动", WINTER)
         draft = desk.submit(EDITOR, draft.id, draft.version)
         at_once(
@@ -197,10 +197,10 @@ def test_each_role_does_its_own_part(desk: CampaignDesk) -> None:
 ODD_TEXTS = {"NUL": "a\0b", "half a character": "\ud800", "too long": "#" * (BOOK_BYTES_MAX + 1)}
 
 
-@pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=ODD_TEXTS.keys())
-def test_what_no_database_holds_is_told(desk: CampaignDesk, text: str) -> None:
-    with pytest.raises(DraftUnreadable):
-        desk.begin(EDITOR, "怪", text)
+def test_what_no_database_holds_is_told(desk: CampaignDesk) -> None:
+    for text in ODD_TEXTS.values():
+        with pytest.raises(DraftUnreadable):
+            desk.begin(EDITOR, "怪", text)
 
 
 def test_unfinished_drafts_are_bounded(desk: CampaignDesk, monkeypatch: pytest.MonkeyPatch) -> None:
