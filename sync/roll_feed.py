@@ -194,7 +194,9 @@ class RollFeed:
         try:
             if base.name != self._state.coming:
                 self._begin(base)
-            if self._download(source, base, until_s) and self._checked(base):
+            # The old changes hold over the new roll for a while, so they must not be older than it.
+            reached = not self._state.base or self._state.version >= base.version
+            if self._download(source, base, until_s) and reached and self._checked(base):
                 self._put_in_force(base)
             self._failures = 0
         except JingkaError as error:
@@ -248,9 +250,7 @@ class RollFeed:
         return True
 
     def _put_in_force(self, base: Base) -> None:
-        """Rename it over the old one. The changes in force reach at least as far as it does, or there is no old one."""
-        if self._state.base and self._state.version < base.version:
-            return  # the changes first; the next call is here again
+        """Rename it over the old one, whose changes stay in force until they are fetched anew."""
         try:
             descriptor = os.open(self._part, os.O_RDONLY)
             try:
@@ -267,7 +267,7 @@ class RollFeed:
             base=base.name,
             revision=base.revision,
             base_version=base.version,
-            version=max(self._state.version, base.version) if self._state.base else base.version,
+            version=max(self._state.version, base.version),
             fresh=bool(self._state.base),
             coming="",
             coming_revision="",

@@ -7,6 +7,7 @@ from typing import Final
 
 from config.errors import JingkaError, Retry, Words
 from sync.headquarters.errors import HeadquartersError
+from terminal.membership.card_list import CardListError
 
 
 class MembersError(HeadquartersError):
@@ -107,8 +108,9 @@ class SnapshotMissing(MembersError):
 
 
 ROLL_STATUSES: Final[Mapping[type[JingkaError], int]] = {
-    HashingKeyMissing: 503,
-    HashingKeyForeign: 503,
+    HashingKeyMissing: 409,
+    HashingKeyForeign: 409,
+    CardListError: 422,
     MemberMissing: 404,
     ImportMissing: 404,
     SnapshotMissing: 404,

@@ -130,7 +130,7 @@ def test_what_is_wrong_is_told_without_the_number(
 
 def test_a_list_of_another_form_is_refused(office: Office) -> None:
     answer = office.client.post("/api/v1/roll/lists?kind=bank", content=line(1))
-    assert (answer.status_code, answer.json()["code"]) == (503, "card-list-invalid")
+    assert (answer.status_code, answer.json()["code"]) == (422, "card-list-invalid")
 
 
 def test_an_auditor_reads_and_changes_nothing_and_finance_does_neither(office: Office) -> None:
@@ -236,4 +236,4 @@ def test_without_a_programme_key_no_number_is_taken(tmp_path: Path, people: byte
     with served(create_app(hq_settings(tmp_path), HandClock(NOON))) as client:
         sign_in(client)
         answer = client.post("/api/v1/members/find", json={"card": digits(1)})
-        assert (answer.status_code, answer.json()["code"]) == (503, "hashing-key-missing")
+        assert (answer.status_code, answer.json()["code"]) == (409, "hashing-key-missing")
