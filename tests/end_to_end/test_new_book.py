@@ -19,8 +19,10 @@ NEW_PRICE_FEN = 1500
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Installation]:
+    """A till that is not enrolled: from headquarters' first book on, the settings' own is looked at no more."""
     with Installation(tmp_path / "site") as installation:
-        yield installation.start()
+        installation.terminal.start()
+        yield installation
 
 
 def put_book(site: Installation, text: str) -> None:
