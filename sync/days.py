@@ -11,7 +11,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from pydantic import ValidationError
+
 from config.errors import JingkaError
+from sync.errors import MessageMalformed
 from sync.wire_days import (
     FEED,
     NONE_YET,
@@ -81,6 +84,15 @@ class DaysFeed:
 
 
 def _message(terminal: str, closed: ClosedDay) -> DayStatement:
+    """The statement as it goes on the wire. `MessageMalformed`: a day that cannot be told stops no other feed."""
+    try:
+        return _statement(terminal, closed)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise MessageMalformed("state a day", closed.day, reason=f"{first['loc'][0]}: {first['msg']}") from error
+
+
+def _statement(terminal: str, closed: ClosedDay) -> DayStatement:
     return DayStatement(
         terminal=terminal,
         day=closed.day,

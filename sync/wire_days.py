@@ -25,7 +25,7 @@ from sync.wire import (
 )
 
 FEED: Final = "days"  # in `news`, and in the address
-STATED_OFFERS_MAX: Final = 200  # sold at one counter on one day; a book has fewer
+STATED_OFFERS_MAX: Final = 2_000  # sold at one counter on one day: all of two books, of some 200 bytes each
 AMOUNT_MAX: Final = SEQUENCE_MAX // 1024  # sums of a day fit a BIGINT with room
 
 BusinessDay = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Label, Row, Select, case, func, select
+from sqlalchemy import Connection, Label, Row, Select, and_, case, func, select
 
 from sync.headquarters.errors import PeriodTooLong
+from sync.headquarters.money.tables import decisions
 from sync.headquarters.tables import flags, redemptions
 from terminal.ledger.project import RedemptionState
 
@@ -163,7 +164,9 @@ class FlagView:
 
 
 def latest_flags(connection: Connection, limit: int) -> list[FlagView]:
-    """The findings noted last."""
+    """The findings noted last that nobody has settled yet."""
     order = (flags.c.noted_at.desc(), flags.c.terminal, flags.c.sequence.desc())
-    found = connection.execute(select(flags).order_by(*order).limit(min(limit, FLAGS_PAGE_MAX)))
+    same = and_(*(decisions.c[name] == flags.c[name] for name in ("terminal", "sequence", "code")))
+    query = select(flags).outerjoin(decisions, same).where(decisions.c.decision.is_(None))
+    found = connection.execute(query.order_by(*order).limit(min(limit, FLAGS_PAGE_MAX)))
     return [FlagView(**each) for each in found.mappings()]

@@ -10,7 +10,13 @@ from pydantic import ValidationError
 from sqlalchemy import insert, select
 
 from sync.errors import MessageMalformed
-from sync.headquarters.money.conflicts import ConflictView, Verdict, page_of_conflicts, settle_conflicts
+from sync.headquarters.money.conflicts import (
+    SETTLED_AT_ONCE_MAX,
+    ConflictView,
+    Verdict,
+    page_of_conflicts,
+    settle_conflicts,
+)
 from sync.headquarters.money.errors import ConflictMissing, NothingToCharge
 from sync.headquarters.money.settlement import close, settlement
 from sync.headquarters.money.terms import NewTerms, set_terms
@@ -175,6 +181,11 @@ def test_a_note_holds_no_card_number(storage: Storage, sold: WrittenLedger) -> N
     with pytest.raises(CardNumberTyped):
         decide(storage, "accepted", (1, "over-limit"), note="card 6210 9470 0000 0021 003")
     assert listed(storage, state="settled") == []
+
+
+def test_so_many_are_settled_at_once_and_no_more(storage: Storage) -> None:
+    with pytest.raises(ValidationError):
+        decide(storage, "accepted", *((each + 1, "over-limit") for each in range(SETTLED_AT_ONCE_MAX + 1)))
 
 
 def test_only_a_charge_has_an_amount(storage: Storage) -> None:

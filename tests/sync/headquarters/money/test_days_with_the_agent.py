@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -14,11 +14,13 @@ import pytest
 from sync.agent import Agent
 from sync.days import DaysFeed
 from sync.enrolment import enrol
+from sync.errors import MessageMalformed
 from sync.headquarters.app import create_app
 from sync.headquarters.enrolment import issue_code
 from sync.headquarters.money.days import DayView, page_of_days
 from sync.headquarters.money.tables import day_statements
 from sync.headquarters.storage import Storage, open_storage
+from sync.wire_days import STATED_OFFERS_MAX
 from terminal.ledger.clock import SystemClock
 from terminal.ledger.ledger import Ledger
 from terminal.reports.day_close import DayCloses
@@ -112,6 +114,17 @@ def test_a_headquarters_that_lost_statements_is_sent_them_again(till: Till) -> N
     with till.storage.write() as connection:
         connection.execute(day_statements.delete())
     till.wait_for(lambda: bool(till.days()))
+
+
+def test_a_day_that_cannot_be_told_stops_nothing_else(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    till.sell()
+    closed = till.closes.close(DAY, "m01")
+    offers = tuple(replace(closed.offers[0], offer=f"o{number}") for number in range(STATED_OFFERS_MAX + 1))
+    monkeypatch.setattr(till.closes, "_days", [replace(closed, offers=offers)])
+    till.wait_for(lambda: "days" in till.agent.feed_faults())
+    assert isinstance(till.agent.feed_faults()["days"], MessageMalformed)
+    till.sell()
+    till.wait_for(lambda: till.ledger.watermark() == 4)
 
 
 def test_a_headquarters_that_knows_more_is_not_asked_over_and_over(till: Till) -> None:

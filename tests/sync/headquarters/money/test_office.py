@@ -149,6 +149,7 @@ def test_a_conflict_is_settled_through_the_api(client: httpx.Client) -> None:
     (settled,) = client.post("/api/v1/conflicts", json=verdict).json()["conflicts"]
     assert (settled["state"], settled["charged"], settled["decided_by"]) == ("charged", 1500, "op1")
     assert client.get("/api/v1/conflicts?state=open").json() == {"conflicts": [], "next": None}
+    assert "办理数量超过上限" not in client.get("/").text, "the overview lists what is still to settle"
     missing = client.post("/api/v1/conflicts", json=verdict | {"conflicts": [FINDING | {"sequence": 2}]})
     assert (missing.status_code, missing.json()["code"]) == (404, "conflict-missing")
     typed = client.post("/api/v1/conflicts", json=verdict | {"note": "6210947000000021003"})

@@ -9,11 +9,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
+from sync.headquarters.money import terms
 from sync.headquarters.money.document import FIRST, is_signed_by
 from sync.headquarters.money.errors import EarlierMonthOpen, MonthNotOver, SettlementChanged, TermsSettled
-from sync.headquarters.money.settlement import Settlement, close, document_of, month_totals, settlement, unsound
+from sync.headquarters.money.settlement import Settlement, close, cut, document_of, month_totals, settlement, unsound
 from sync.headquarters.money.tables import settlement_lines, settlement_steps, settlements
-from sync.headquarters.money.terms import NewTerms, set_terms
+from sync.headquarters.money.terms import NewTerms, TooManyTerms, set_terms
 from sync.headquarters.people.tables import audit
 from sync.headquarters.storage import Storage
 from tests.sync.headquarters.money.scenes import FINANCE, KEY, arrive, assert_money_adds_up, lines_of, moment
@@ -245,6 +246,25 @@ def test_a_whole_batch_counts_like_its_parts(storage: Storage, ledger: WrittenLe
         (f"2026-01-0{day}", kind, 10) for day in range(1, 5) for kind in ("completed", "voided")
     ]
     assert_money_adds_up(storage)
+
+
+def test_a_merchant_has_so_many_terms_and_no_more(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terms, "TERMS_MAX", 2)
+    set_share(storage, "2026-01-01", 1)
+    set_share(storage, "2026-01-01", 2)
+    set_share(storage, "2026-01-02", 3)
+    with pytest.raises(TooManyTerms):
+        set_share(storage, "2026-01-03", 4)
+
+
+def test_a_page_shows_so_many_lines_and_the_sums_of_all(storage: Storage, ledger: WrittenLedger) -> None:
+    sell(ledger, 1)
+    sell(ledger, 2, "2026-01-04")
+    arrive(storage, ledger, moment("2026-01-05"))
+    with storage.read() as connection:
+        found = settlement(connection, MERCHANT, JAN)
+    shown = cut(found, 1)
+    assert (shown.lines, shown.totals, shown.digest) == (found.lines[:1], found.totals, found.digest)
 
 
 def test_a_listing_is_paged(storage: Storage) -> None:
