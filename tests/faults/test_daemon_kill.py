@@ -31,6 +31,7 @@ from terminal.ledger.entry import StoredEntry
 from terminal.ledger.ledger import Ledger
 from terminal.ledger.verify import verify
 from terminal.offers.book import canonical_json, moved_to, parse_book
+from terminal.offers.counts import Offline
 from tests.fakes.installation import Installation
 
 KILLS = int(os.environ.get("DAEMON_KILLS", "25"))  # some half a minute; a soak run asks for more
@@ -38,6 +39,7 @@ KILL_S_MAX = 0.25  # a life sells for this long at most: some twenty steps
 STARTING_KILL_S_MAX = 1.2  # a start takes about as long, so such a kill lands anywhere in it
 STARTING_KILLS = 5  # one kill in so many meets a daemon that is still starting
 PLENTY = 1_000_000  # of every limit, so that one card can be sold to all along
+PLENTIFUL = {"max": PLENTY, "offline": Offline.LOCAL}
 BOOK = Path(__file__).parents[2] / "config" / "books" / "winter-2012.toml"
 LINES = [{"category": "film-ticket", "quantity": 2, "list_price": 8000, "attributes": {"format": "2d"}}]
 ENTRIES_READ = 500
@@ -116,8 +118,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_when_the_terminal_is_killed_at_
     root = tmp_path / "site"
     root.mkdir(mode=0o700)
     (root / "book.json").write_text(plentiful_book(), encoding="utf-8")
-    slices = {"JINGKA_OFFERS__SLICES": f'{{"winter-film/pool": {PLENTY}}}'}
-    with Installation(root, environment=slices) as site:
+    with Installation(root) as site:
         site.start()
         seller = Seller(site, chance)
         for kill in range(KILLS):
@@ -135,10 +136,10 @@ def test_nothing_acknowledged_is_lost_or_doubled_when_the_terminal_is_killed_at_
 
 
 def plentiful_book() -> str:
-    """The winter campaign, on today, with so much of everything that one card never uses it up."""
+    """The winter campaign, on today, with so much of everything that one card never uses it up; nobody is asked."""
     book = moved_to(parse_book(BOOK.read_bytes(), "toml"), datetime.now(SHANGHAI).date())
     offers = [
-        offer.model_copy(update={"limits": tuple(each.model_copy(update={"max": PLENTY}) for each in offer.limits)})
+        offer.model_copy(update={"limits": tuple(each.model_copy(update=PLENTIFUL) for each in offer.limits)})
         for offer in book.offers
     ]
     return canonical_json(book.model_copy(update={"offers": tuple(offers)}))
