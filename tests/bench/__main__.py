@@ -1,7 +1,7 @@
 """Measures what a queue feels, beside the raw limits of the same run.
 
-    python -m tests.bench [answer] [confirm] [start] [ledger] [read] [quote] [replay] [roll] [all]
-                         [--quick] [--cache PATH]
+    python -m tests.bench [answer] [confirm] [start] [ledger] [read] [quote] [replay] [roll] [ingest]
+                         [all] [--quick] [--cache PATH] [--stored N]
     python -m tests.bench fuzz [--minutes 10]
 
 Figures are medians with their spread; nothing here passes or fails, but for `fuzz`, which is no measurement, runs only
@@ -16,19 +16,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import answer, confirm, ledger_commit, quotes, reading, replay, roll_import, start
+from tests.bench import answer, confirm, ingest, ledger_commit, quotes, reading, replay, roll_import, start
 from tests.bench.site import EMPTY, Load
 from tests.fuzz.__main__ import DIRECTORY as FUZZ_DIRECTORY
 from tests.fuzz.__main__ import MINUTES as FUZZ_MINUTES
 from tests.fuzz.__main__ import fuzz
 from tests.fuzz.targets import TARGETS as FUZZ_TARGETS
 
-PARTS = ("answer", "confirm", "start", "ledger", "read", "quote", "replay", "roll")
+PARTS = ("answer", "confirm", "start", "ledger", "read", "quote", "replay", "roll", "ingest")
 FUZZ = "fuzz"
 FUZZ_QUICK_MINUTES = 1.0
 FULL = Load(roll_cards=10_000_000, ledger_entries=1_000_000)
 QUICK = Load(roll_cards=100_000, ledger_entries=20_000)
 REPLAYED, REPLAYED_QUICK = 200_000, 10_000  # sales
+STORED, STORED_QUICK = 1_000_000, 20_000  # entries
 LISTED, LISTED_QUICK = 1_000_000, 20_000  # cards
 
 
@@ -41,20 +42,23 @@ def main() -> int:
         "--cache", type=Path, help="keeps the large roll and ledger between runs (a temporary one else)"
     )
     parser.add_argument("--minutes", type=float, help=f"of fuzzing (default {FUZZ_MINUTES:.0f})")
+    parser.add_argument(
+        "--stored", type=int, help="entries there when ingest is measured again (a city: 10000000)"
+    )
     options = parser.parse_args()
     wanted = set(PARTS) if not options.parts or "all" in options.parts else set(options.parts)
     if wanted - {FUZZ}:
         with tempfile.TemporaryDirectory(prefix="jingka-bench-") as directory:
             cache: Path = (options.cache or Path(directory)).resolve()
             cache.mkdir(parents=True, exist_ok=True)
-            measure(wanted, cache, quick=options.quick)
+            measure(wanted, cache, quick=options.quick, stored=options.stored)
     if FUZZ not in wanted:
         return 0
     minutes = options.minutes or (FUZZ_QUICK_MINUTES if options.quick else FUZZ_MINUTES)
     return fuzz(list(FUZZ_TARGETS), minutes, FUZZ_DIRECTORY)
 
 
-def measure(wanted: set[str], cache: Path, *, quick: bool) -> None:
+def measure(wanted: set[str], cache: Path, *, quick: bool, stored: int | None = None) -> None:
     """The parts one after another, each with an empty terminal and a full one."""
     full = QUICK if quick else FULL
     rounds, starts = (200, 3) if quick else (2000, 10)
@@ -73,6 +77,8 @@ def measure(wanted: set[str], cache: Path, *, quick: bool) -> None:
         quotes.measure(cache, quick=quick)
     if "roll" in wanted:
         roll_import.measure_roll(LISTED_QUICK if quick else LISTED)
+    if "ingest" in wanted:
+        ingest.measure(quick=quick, stored=(STORED_QUICK if quick else STORED) if stored is None else stored)
     if "replay" in wanted:
         replay.measure(cache, REPLAYED_QUICK if quick else REPLAYED)
 
