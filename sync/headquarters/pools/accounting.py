@@ -112,13 +112,12 @@ class Accounting:
         findings: list[Finding] = []
         counted = self._counted(connection, entries, folded, findings)
         leased = {key: each for key, each in counted.items() if each.terms.policy is Offline.LEASE}
-        others = {key: each for key, each in counted.items() if each.terms.policy is not Offline.LEASE}
         beyond: dict[str, dict[str, int]] = {}
         if leased:
             findings += _spend(connection, place, leased, beyond, now)
         opened = [entry.redemption for entry in entries if entry.kind is EntryKind.AUTHORISED]
         kept = take_up(connection, place.terminal, [each for each in opened if each in folded.changes])
-        findings += _count(connection, place, others, kept, beyond)
+        findings += _count(connection, place, counted, kept, beyond)
         return findings
 
     def _counted(
@@ -197,8 +196,6 @@ def _spend(
         mine.frozen = min(mine.frozen, max(0, mine.allotted - mine.used))  # sold before it was frozen, told after
         low = low or mine.unspent < mine.slice * GROW_BELOW
     rows.write_allotment(connection, place.terminal, list(held.values()))
-    if beyond:
-        rows.ensure_pools(connection, [leased[key].terms for key in beyond])
     if low:
         asked = update(leases).where(leases.c.terminal == place.terminal).values(asked=lease["asked"] + 1)
         connection.execute(asked)
@@ -221,7 +218,7 @@ def _spent(mine: Allotment, counted: _Counted, now: datetime) -> list[Finding]:
 def _count(
     connection: Connection,
     place: Place,
-    others: Mapping[str, _Counted],
+    counted: Mapping[str, _Counted],
     kept: Mapping[str, Mapping[str, int]],
     beyond: dict[str, dict[str, int]],
 ) -> list[Finding]:
@@ -229,14 +226,17 @@ def _count(
 
     `beyond` is added to the pools along with it.
     """
+    others = {key: each for key, each in counted.items() if each.terms.policy is not Offline.LEASE}
     freed: dict[str, int] = {}
     for amounts in kept.values():
         for key, amount in amounts.items():
             freed[key] = freed.get(key, 0) + amount
     for key in freed.keys() - others.keys():
         beyond.setdefault(key, {})["held"] = -freed[key]
-    if beyond:
-        rows.lock_pools(connection, {*others, *beyond})
+    if beyond:  # seldom; then all rows are taken in one order before any is changed
+        known = rows.read_pools(connection, beyond)
+        ours = {key: rows.pool_row(counted[key].terms) for key in {*others, *beyond} if key in counted}
+        rows.take_pools(connection, {**known, **ours}.values())
     dialect = connection.dialect.name
     told = [
         {**rows.pool_row(each.terms), "used": each.sum, "held": -freed.get(key, 0), "fingerprint": _mark(each.terms)}

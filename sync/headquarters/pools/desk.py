@@ -57,10 +57,11 @@ class PoolDesk:
         """Room for one redemption, or how the limits stand."""
         now = self.hq.clock()
         asked = parse_message(HoldRequest, _plain(request))
-        caller = self.hq.door.identify(request, asked.terminal, now)
-        with self.hq.storage.write() as connection:
+        with self.hq.storage.write() as connection:  # one for all: a cashier waits
+            caller = self.hq.door.identify(request, asked.terminal, now, connection)
             caller.claim.take(connection, now)
-            return holds.ask_hold(connection, _place(connection, asked.terminal), asked, now, self.books)
+            assert caller.place is not None, "it is known by its key"
+            return holds.ask_hold(connection, caller.place, asked, now, self.books)
 
     def give_back(self, request: HttpRequest, terminal: str, redemption: str, attempt: int) -> HoldAnswer:
         """A hold that will not be used."""

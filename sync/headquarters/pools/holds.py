@@ -157,11 +157,11 @@ def _terms(connection: Connection, asked: HoldRequest, books: Books) -> dict[str
 def _lock_known(connection: Connection, asking: _Asking) -> dict[str, dict[str, Any]]:
     """The pools of all keys, locked by key; those that nobody asked for before are made."""
     keys = {*asking.terms, *asking.replaced}
-    locked = rows.lock_pools(connection, keys)
-    if rows.outdated(locked, asking.terms.values()):
-        rows.ensure_pools(connection, list(asking.terms.values()))
-        locked = rows.lock_pools(connection, keys)
-    return locked
+    known = rows.read_pools(connection, keys)
+    if not rows.outdated(known, asking.terms.values()):
+        return rows.lock_pools(connection, keys)
+    told = {key: rows.pool_row(each) for key, each in asking.terms.items()}
+    return rows.take_pools(connection, {**known, **told}.values())
 
 
 def _room(pool: Mapping[str, Any]) -> int:

@@ -131,9 +131,11 @@ def _resize(exchange: _Exchange, books: Books, freed: Mapping[str, int]) -> tupl
     connection, now, held = exchange.connection, exchange.now, exchange.allotments
     book = books.book_for(connection, exchange.place)
     terms = {each.key: each for each in leasable(book, exchange.place, now)} if book else {}
-    known = rows.ensure_pools(connection, list(terms.values()))
+    known = rows.read_pools(connection, {*terms, *held})
+    if rows.outdated(known, terms.values()):
+        known = rows.take_pools(connection, {**known, **{key: rows.pool_row(terms[key]) for key in terms}}.values())
     wanted = {each.key: each.wanted for each in exchange.told.keys}
-    states = rows.states_of(connection, known.values(), now)
+    states = rows.states_of(connection, [known[key] for key in terms], now)
     decided = {key: decide(states[key], _slice(held.get(key), wanted.get(key, 0), now)) for key in terms}
     for key, mine in held.items():
         if key not in terms and mine.unspent:

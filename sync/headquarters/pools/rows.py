@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, case, func, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, case, func, or_, select, update
 
 from config.zone import SHANGHAI
 from sync.headquarters.pools.sizing import HALF_LIFE_H, PoolState
@@ -54,6 +54,15 @@ class Allotment:
         return max(0, self.allotted - self.used - self.frozen)
 
 
+_COUNTERS: Final = ("allotted", "excess", "held")
+_NOTHING: Final = dict.fromkeys(("allotted", "excess", "used", "held"), 0)
+_FROM_BOOK: Final = ("policy", "max", "revision", "shared", "ends_on")
+_TOLD: Final = ("key", "offer", "limit", *_FROM_BOOK)
+_ADD: Final = (
+    update(pools)
+    .where(pools.c.key == bindparam("of_key"))
+    .values({name: pools.c[name] + bindparam(f"more_{name}") for name in _COUNTERS})
+)
 _OF_TERMINAL: Final = select(*(allotments.c[name] for name in Allotment.__slots__)).order_by(allotments.c.key)
 
 
@@ -135,24 +144,22 @@ def read_pools(connection: Connection, keys: Iterable[str]) -> dict[str, dict[st
     return {row["key"]: dict(row) for row in connection.execute(query).mappings()}
 
 
-def ensure_pools(connection: Connection, terms: Sequence[KeyTerms]) -> dict[str, dict[str, Any]]:
-    """The pools of these keys as they are now, made where they are missing.
+def take_pools(connection: Connection, told: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The pools of these rows (`pool_row`, or rows read before), made where they are missing; all of them ours.
 
-    The number of a later book takes the place of an earlier one's. Rows that are as they should be are not locked.
+    One statement makes and locks them by key: to lock what is there and make the rest afterwards would be two orders,
+    and two transactions could wait for each other. The number of a later book takes the place of an earlier one's.
     """
-    found = read_pools(connection, [each.key for each in terms])
-    missing = outdated(found, terms)
-    if not missing:
-        return found
+    ordered = sorted(told, key=lambda row: str(row["key"]))
+    if not ordered:
+        return {}
     statement = insert_or(connection, pools)
-    taken = ("policy", "max", "revision", "shared", "ends_on")
-    statement = statement.on_conflict_do_update(
-        index_elements=[pools.c.key],
-        set_={name: statement.excluded[name] for name in taken},
-        where=statement.excluded.revision >= pools.c.revision,
-    )
-    connection.execute(statement, [pool_row(each) for each in missing])
-    return read_pools(connection, [each.key for each in terms])
+    later = statement.excluded.revision >= pools.c.revision
+    taken = {name: case((later, statement.excluded[name]), else_=pools.c[name]) for name in _FROM_BOOK}
+    statement = statement.on_conflict_do_update(index_elements=[pools.c.key], set_=taken).returning(*pools.c)
+    rows = [{name: row[name] for name in _TOLD} for row in ordered]
+    found = connection.execute(statement, [{**row, **_NOTHING} for row in rows])
+    return {row["key"]: dict(row) for row in found.mappings()}
 
 
 def outdated(known: Mapping[str, Mapping[str, Any]], terms: Iterable[KeyTerms]) -> list[KeyTerms]:
@@ -171,16 +178,19 @@ def pool_row(terms: KeyTerms) -> dict[str, Any]:
         "revision": terms.revision,
         "shared": terms.shared,
         "ends_on": terms.ends_on,
-        **dict.fromkeys(("allotted", "excess", "used", "held"), 0),
+        **_NOTHING,
     }
 
 
 def add_to_pools(connection: Connection, changes: Mapping[str, Mapping[str, int]]) -> None:
-    """Add to the counters of pools; their rows are locked, or are taken here by key."""
-    for key in sorted(changes):
-        values = {name: pools.c[name] + by for name, by in changes[key].items() if by}
-        if values:
-            connection.execute(update(pools).where(pools.c.key == key).values(values))
+    """Add to the counters of pools; their rows are locked already."""
+    told = [
+        {"of_key": key, **{f"more_{name}": changes[key].get(name, 0) for name in _COUNTERS}}
+        for key in sorted(changes)
+        if any(changes[key].values())
+    ]
+    if told:
+        connection.execute(_ADD, told)
 
 
 def states_of(connection: Connection, rows: Iterable[Mapping[str, Any]], now: datetime) -> dict[str, PoolState]:
@@ -252,4 +262,4 @@ def _outdated(row: Mapping[str, Any] | None, terms: KeyTerms) -> bool:
         return True
     if terms.revision < row["revision"]:
         return False
-    return any(row[name] != getattr(terms, name) for name in ("policy", "max", "revision", "shared", "ends_on"))
+    return any(row[name] != getattr(terms, name) for name in _FROM_BOOK)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import threading
 
 import pytest
 
+from config.errors import JingkaError
 from sync.headquarters.pools.holds import HOLD_LIFE_S
 from sync.headquarters.storage import Storage
 from sync.wire_grants import HoldAnswer, HoldRequest
@@ -210,3 +212,39 @@ def test_many_counters_at_once_never_get_more_than_there_is(city: City) -> None:
     granted = sum(answer.granted for answer in answers)
     assert len(answers) == 16
     assert granted == city.pool().allotted == 8  # two for each of four people
+
+
+def test_batches_holds_and_reports_at_once_never_wait_for_each_other_in_a_ring(city: City) -> None:
+    """Keys old and new, in every order, some beyond what was granted; whatever is refused, nothing fails."""
+    source = random.Random(11)
+    failed: list[JingkaError] = []
+    start = threading.Barrier(3)
+
+    def terminal(n: int, keys: list[list[str]]) -> None:
+        till = city.tills[n]
+        try:
+            start.wait(10)
+            for round_, wanted in enumerate(keys):
+                number = 1_000 * (n + 1) + round_
+                city.hold(till, city.hold_request(till, dict.fromkeys(wanted, 1), redemption=number))
+                city.authorise(till, claims(*[(key, 1) for key in wanted]), redemption=number)
+                city.push(till)
+                city.deliver_report(till, till.report().model_copy(update={"monotonic_ms": 1_000 + round_}))
+        except JingkaError as error:
+            failed.append(error)
+
+    names = [POOL_KEY, *(person_key(n) for n in range(8)), *(person_key(n, "cup") for n in range(4))]
+    plans = [[source.sample(names, 4) for _ in range(8)] for _ in range(3)]
+    threads = [threading.Thread(target=terminal, args=(n, plan)) for n, plan in enumerate(plans)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failed == []
+    for key in names:
+        row = city.pool(key)
+        used = sum(key in wanted for plan in plans for wanted in plan)
+        if key == POOL_KEY:
+            assert sum(each.used for each in city.allotted()) == used
+        elif row is not None:
+            assert (row.used, row.held) == (used, 0)
