@@ -33,10 +33,10 @@ from terminal.membership.standing import MemberClass, Standing
 from terminal.membership.token import ProgrammeKey, create_programme_key, load_programme_key
 
 TERMINAL, MERCHANT, SITE = "till-1", "gongren-julebu", "main"  # a cinema that the winter book names
-FILM_SLICE = 500  # tickets of the citywide pool that headquarters allotted this till
 PEOPLE = (("c01", "王芳", "cashier", "1234"), ("m01", "李明", "manager", "4321"))
-OPERATOR = ("h01", "总部值班", "operator", "2468")
+OPERATOR = ("h01", "总部值班", "operator", "2468")  # the first of `demo_headquarters.STAFF`
 READY_S = 30  # both services answer within this, or the demonstration gives up
+HEALTH_BYTES_MAX = 64 * 1024  # of an answer that says how a service is: under a kilobyte
 STOP_S = 10  # a clean end takes well under this
 ISSUED = date(2020, 5, 4)
 PLAYED_DEVICES = {"serial": "pty", "pn532": "pty", "wedge": "virtual"}  # the device names that mean: play it
@@ -89,14 +89,17 @@ def run_demo(reader: str, data: Path | None) -> int:
             _wait_ready(hq.host, hq.port, "headquarters")
             _enrol(terminal_file, hq_file, terminal)
             with _service("run", terminal_file) as till:
-                _wait_ready("127.0.0.1", terminal.terminal.port, "terminal")
+                _wait_ready("127.0.0.1", terminal.terminal.port, "terminal", b'"online":true')
                 _announce(terminal.terminal.port, hq.port, root)
                 stopped.wait(till)
     return 0
 
 
-def prepare(root: Path, reader: str) -> tuple[Path, Path]:
-    """Write everything both services need under `root`; returns the two settings files. Harmless when repeated."""
+def prepare(root: Path, reader: str, database_url: str = "") -> tuple[Path, Path]:
+    """Write everything both services need under `root`; returns the two settings files. Harmless when repeated.
+
+    `database_url` is headquarters'; empty means SQLite.
+    """
     sections, demo = _reader_sections(reader)
     terminal_dir, hq_dir = root / "terminal", root / "headquarters"
     for directory in (terminal_dir, hq_dir):
@@ -106,9 +109,7 @@ def prepare(root: Path, reader: str) -> tuple[Path, Path]:
     _write_book(root / "book.json")
     (root / "scheme-keys.toml").write_text(DEMO_AUTHORITY.key_file(SCHEME_KEY_EXPIRES), encoding="utf-8")
     _add_people(terminal_dir / PEOPLE_FILE, PEOPLE)
-    _add_people(hq_dir / PEOPLE_FILE, (OPERATOR,))
-    hq_file = root / "headquarters.toml"
-    hq_file.write_text('data_dir = "headquarters"\n', encoding="utf-8")
+    hq_file = _prepare_headquarters(root, key, database_url)
     hq = load_hq(hq_file)
     issuers = ", ".join(f'{{ name = "北京银行", low = "{low}", high = "{low}" }}' for low in DEMO_ISSUERS)
     terminal_file = root / "terminal.toml"
@@ -121,6 +122,7 @@ site = "{SITE}"
 name = "{TERMINAL}"
 [membership]
 roll = "roll.bin"
+changes = "changes.bin"
 programme_key = "programme-key.toml"
 issuers = [{issuers}]
 [authenticity]
@@ -129,7 +131,6 @@ keys = "scheme-keys.toml"
 manual_entry = true
 [offers]
 book = "book.json"
-slices = {{ "winter-film/pool" = {FILM_SLICE} }}
 [headquarters]
 url = "http://127.0.0.1:{hq.port}"
 [demo]
@@ -138,6 +139,19 @@ url = "http://127.0.0.1:{hq.port}"
         encoding="utf-8",
     )
     return terminal_file, hq_file
+
+
+def _prepare_headquarters(root: Path, key: ProgrammeKey, database_url: str) -> Path:
+    from terminal.demo_headquarters import furnish, staff_file
+
+    staff_file(root / "headquarters" / PEOPLE_FILE)
+    hq_file = root / "headquarters.toml"
+    database = f"database_url = {json.dumps(database_url)}\n" if database_url else ""
+    hq_file.write_text(
+        f'data_dir = "headquarters"\n[hq]\nprogramme_key = "programme-key.toml"\n{database}', encoding="utf-8"
+    )
+    furnish(load_hq(hq_file), key, (root / "book.json").read_text(encoding="utf-8"), ON_THE_ROLL, ISSUED)
+    return hq_file
 
 
 def _reader_sections(reader: str) -> tuple[str, str]:
@@ -229,14 +243,14 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "JINGKA_DATA_DIR"}
 
 
-def _wait_ready(host: str, port: int, subject: str) -> None:
-    """Wait until `/healthz` answers. Raises `DemoNotReady`."""
+def _wait_ready(host: str, port: int, subject: str, wanted: bytes = b"") -> None:
+    """Wait until `/healthz` answers, with `wanted` in its answer. Raises `DemoNotReady`."""
     deadline = time.monotonic() + READY_S
     reason = "no answer"
     while time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(f"http://{host}:{port}/healthz", timeout=2) as answer:
-                if answer.status == 200:
+                if answer.status == 200 and wanted in answer.read(HEALTH_BYTES_MAX):
                     return
         except OSError as error:
             reason = str(error)
@@ -261,6 +275,12 @@ class _Stopped:
             time.sleep(0.2)
 
 
+def _staff() -> str:
+    from terminal.demo_headquarters import STAFF
+
+    return ", ".join(f"{person.id} ({person.role.value})" for person, _ in STAFF)
+
+
 def _announce(terminal_port: int, hq_port: int, root: Path) -> None:
     from rich.console import Console
 
@@ -270,7 +290,7 @@ def _announce(terminal_port: int, hq_port: int, root: Path) -> None:
 [bold]京卡 demonstration is ready[/bold]
   counter       http://127.0.0.1:{terminal_port}/   cashier {cashier[0]}, PIN {cashier[3]}
   manager       http://127.0.0.1:{terminal_port}/day   {manager[0]}, PIN {manager[3]}
-  headquarters  http://127.0.0.1:{hq_port}/   {OPERATOR[0]}, PIN {OPERATOR[3]}
+  headquarters  http://127.0.0.1:{hq_port}/   {_staff()}, PIN {OPERATOR[3]}
   data          {root}
 Present a card with a click on the counter page. Ctrl-C ends everything."""
     )

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -169,6 +170,8 @@ class Installation:
             **ports,
             "JINGKA_HEADQUARTERS__URL": line,
             "JINGKA_HEADQUARTERS__HEARTBEAT_S": HEARTBEAT_S,
+            # For tests in which headquarters never leases anything; once it does, its word alone counts.
+            "JINGKA_OFFERS__SLICES": '{"winter-film/pool": 500}',
             "PYTHONUNBUFFERED": "1",
             **(environment or {}),
         }
@@ -196,7 +199,7 @@ class Installation:
     def __enter__(self) -> Self:
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.logs.mkdir(exist_ok=True)
-        prepare(self.root, self._reader)
+        prepare(self.root, self._reader, self.database_url)
         return self
 
     def __exit__(
@@ -211,11 +214,16 @@ class Installation:
             self.headquarters.stop()
 
     def start(self) -> Self:
-        """Headquarters, the enrolment, then the terminal."""
+        """Headquarters, the enrolment, then the terminal, until it has heard what it may spend."""
         self.headquarters.start()
         self.enrol()
         self.terminal.start()
+        eventually(self._leased, "headquarters has leased something to the terminal")
         return self
+
+    def _leased(self) -> bool:
+        metrics = httpx.get(f"{self.terminal.url}/metrics", timeout=ANSWER_WAIT_S, trust_env=False)
+        return re.search(r"^jingka_lease_left_seconds [1-9]", metrics.text, re.MULTILINE) is not None
 
     def enrol(self) -> None:
         """As an installer does it: a one-time code from headquarters, typed at the terminal. Headquarters must run."""
