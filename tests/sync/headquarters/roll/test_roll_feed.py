@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -109,7 +110,21 @@ class Till:
 
 
 @pytest.fixture
-def till(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Till]:
+def till(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Till]:
+    """In front of a headquarters on SQLite: what is tried here is the terminal's end."""
+    with till_before("", tmp_path, monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture
+def till_of_either(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Till]:
+    """In front of one on either database."""
+    with till_before(database_url, tmp_path, monkeypatch) as made:
+        yield made
+
+
+@contextmanager
+def till_before(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Till]:
     for module in (roll_feed, snapshot):
         monkeypatch.setattr(module, "CHUNK_BYTES", 64 * 1024)  # a roll of any size has a front of half a megabyte
     monkeypatch.setattr(hq_feed, "PAGE_RECORDS_MAX", 7)
@@ -138,7 +153,8 @@ def test_nothing_is_news_until_there_is_a_file(till: Till, tmp_path: Path) -> No
     assert till.news == "1"
 
 
-def test_a_roll_is_fetched_once_and_then_only_changes(till: Till, tmp_path: Path) -> None:
+def test_a_roll_is_fetched_once_and_then_only_changes(till_of_either: Till, tmp_path: Path) -> None:
+    till = till_of_either
     imported(till.storage, tmp_path, [line(number) for number in range(40)])
     base = till.build()
     till.follow()
@@ -241,7 +257,7 @@ def test_a_crash_around_a_new_roll_costs_no_card(
     with pytest.raises(Interrupted):
         till.follow()
     assert till.agrees(range(30)), "the old changes hold over the new roll"
-    monkeypatch.undo()
+    monkeypatch.setattr(RollFeed, "_keep", keep)
     till.start()
     till.follow()
     assert till.agrees(range(30))
@@ -263,7 +279,7 @@ def test_a_roll_that_is_not_headquarters_is_never_in_force(
         till.follow()
     assert fault.value.code == "roll-damaged"
     assert not till.files.roll.exists()
-    monkeypatch.undo()
+    monkeypatch.setattr(Source, "get", get)
     till.follow()
     assert till.agrees(range(10))
 
@@ -341,7 +357,8 @@ def httpx_down() -> JingkaError:
     return LineDown("get", "headquarters", reason=httpx.ConnectError.__name__, timed_out=False)
 
 
-def test_old_snapshots_go_and_so_does_what_a_cut_off_build_left(till: Till, tmp_path: Path) -> None:
+def test_old_snapshots_go_and_so_does_what_a_cut_off_build_left(till_of_either: Till, tmp_path: Path) -> None:
+    till = till_of_either
     imported(till.storage, tmp_path, [line(number) for number in range(3)])
     names = []
     for number in range(3):
