@@ -48,7 +48,7 @@ def test_a_larger_page_is_none() -> None:
 def test_headquarters_makes_a_new_file_before_a_terminal_needs_it() -> None:
     largest = HqSection.model_fields["roll_changes_max"].metadata
     assert max(getattr(each, "le", 0) for each in largest) <= CHANGES_MAX
-    assert RECORDS_BYTES_MAX >= 2 * CHANGES_MAX * RECORD.size
+    assert 2 * CHANGES_MAX * RECORD.size <= RECORDS_BYTES_MAX
 
 
 def test_addresses() -> None:
