@@ -5,6 +5,8 @@ A report that goes through Hypothesis' hands may be lost, doubled, or come hours
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -16,6 +18,7 @@ from tests.sync.headquarters.pools.city import POOL_KEY, City, Till, book, quick
 
 OPERATOR = Person("op", "Operator", Role.OPERATOR)
 TILLS = st.integers(0, 2)
+EXAMPLES = int(os.environ.get("ESCROW_EXAMPLES", "20"))  # some seconds; thousands by hand
 
 
 class Escrow(RuleBasedStateMachine):
@@ -163,6 +166,6 @@ class Escrow(RuleBasedStateMachine):
 
 
 Escrow.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=EXAMPLES, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestEscrow = Escrow.TestCase
