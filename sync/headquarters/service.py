@@ -95,7 +95,8 @@ class Headquarters:
         with self.storage.write() as connection:
             caller.claim.take(connection, now)
             outcome = ingest(connection, batch, now=now, skew_ms=caller.skew_ms, judges=self._judges)
-            news = self._news(connection, terminal) if isinstance(outcome, Taken) else {}
+            # A terminal that still has entries to send fetches nothing yet, so in a backlog nobody looks for news.
+            news = self._news(connection, terminal) if isinstance(outcome, Taken) and not batch.waiting else {}
         taken = _taken(outcome, terminal)
         flagged = tuple(Flag(sequence=sequence, code=code) for sequence, code in taken.flagged)
         answer = Acknowledgement(

@@ -203,7 +203,9 @@ def _requests(story: Story, port: int, part: int) -> list[tuple[int, HttpRequest
     size = len(batches) // PASSES
     signed = []
     for batch in batches[part * size : (part + 1) * size]:
-        body, encoding = encode_body(encode_message(story.ledger.batch(batch[0].sequence, batch[-1].sequence)))
+        left = len(story.ledger.messages) - batch[-1].sequence
+        taken = story.ledger.batch(batch[0].sequence, batch[-1].sequence).model_copy(update={"waiting": left})
+        body, encoding = encode_body(encode_message(taken, leave_out_none=True))
         headers = {"content-type": "application/json"} | ({"content-encoding": encoding} if encoding else {})
         url = f"http://127.0.0.1:{port}{entries_path(story.ledger.terminal)}"
         request = HttpRequest("POST", url, headers, body)

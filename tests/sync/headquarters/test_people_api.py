@@ -12,12 +12,22 @@ from typing import Any
 import httpx
 import pytest
 
+from config.places import PEOPLE_FILE
 from sync.headquarters import reports
 from sync.headquarters.app import create_app
 from sync.headquarters.ingest import ingest
 from sync.headquarters.reports import REDEMPTIONS_PAGE_MAX
 from sync.headquarters.storage import Storage, open_storage
-from tests.sync.headquarters.client import HandClock, SigningTerminal, add_operator, hq_settings, served, sign_in
+from terminal.serving.people import Person, Role, add_person
+from tests.sync.headquarters.client import (
+    OPERATOR_PIN,
+    HandClock,
+    SigningTerminal,
+    add_operator,
+    hq_settings,
+    served,
+    sign_in,
+)
 from tests.sync.headquarters.written_ledger import MERCHANT, NOON, WrittenLedger, known_ledger, redemption_id
 
 
@@ -318,3 +328,28 @@ def test_late_arrivals_keep_their_day(signed_in: Scene) -> None:
     signed_in.take(signed_in.ledger)
     (told,) = signed_in.client.get("/api/v1/redemptions", params={"day": "2026-01-05"}).json()["redemptions"]
     assert told["arrived_at"].startswith("2026-01-08")
+
+
+READABLE = [path for method, path in PATHS if method == "GET" and path != "/api/v1/events"]
+CHANGES = [path for method, path in PATHS if method == "POST"]
+
+
+def test_an_auditor_sees_everything_and_changes_nothing(scene: Scene, tmp_path: Path) -> None:
+    add_person(tmp_path / PEOPLE_FILE, Person("au1", "赵审", Role.AUDITOR), OPERATOR_PIN)
+    sign_in(scene.client, "au1")
+    for readable in (*READABLE, "/", "/audit", "/api/v1/audit"):
+        assert scene.client.get(readable).status_code == 200, readable
+    for change in (*CHANGES, "/api/v1/terminals/bj-0001/rotate-key", "/api/v1/terminals/bj-0001/retire"):
+        answer = scene.client.post(change, json=INVITATION)
+        assert (answer.status_code, answer.json()["code"]) == (403, "role-missing"), change
+
+
+def test_what_a_person_changes_is_noted(signed_in: Scene) -> None:
+    assert signed_in.client.post("/api/v1/enrolment-codes", json=INVITATION).status_code == 201
+    assert signed_in.client.post("/api/v1/terminals/bj-0001/revoke").status_code == 204
+    rows = signed_in.client.get("/api/v1/audit").json()["rows"]
+    noted = [(row["person"], row["role"], row["action"], row["subject"]) for row in rows]
+    assert noted == [
+        ("op1", "operator", "terminal-revoked", "bj-0001"),
+        ("op1", "operator", "terminal-invited", "bj-0200"),
+    ]

@@ -264,3 +264,19 @@ def test_an_answer_is_kept_small_however_much_is_flagged(scene: Scene) -> None:
     answer = scene.terminal.push(scene.ledger.batch())
     assert len(json.loads(answer.body)["flagged"]) == 500
     assert len(answer.body) < ANSWER_BYTES_MAX
+
+
+def test_news_wait_until_everything_is_sent(scene: Scene) -> None:
+    class Feed:
+        name = "thing"
+
+        def version(self, connection: Any, place: Any) -> str:
+            return "7"
+
+    hq = service.Headquarters(
+        scene.storage, DeviceKey.generate(), clock_skew_s_max=300, code_life_s=60, clock=scene.clock, feeds=(Feed(),)
+    )
+    for waiting, news in ((3, {}), (0, {"thing": "7"})):
+        batch = scene.ledger.batch().model_copy(update={"waiting": waiting})
+        request = scene.terminal.signed(entries_path("bj-0001"), encode_message(batch, leave_out_none=True))
+        assert hq.push(request, "bj-0001").answer.news == news
