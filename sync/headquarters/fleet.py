@@ -50,11 +50,23 @@ class TerminalView:
     flags: int
 
 
-def key_and_state(connection: Connection, terminal: str) -> tuple[bytes, TerminalState] | None:
-    """The public key (32 bytes) and the state of a terminal; None for an unknown one."""
-    columns = (terminals.c.public_key, terminals.c.state)
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a terminal is known by (its public key, 32 bytes), its state, and where it stands."""
+
+    key: bytes
+    state: TerminalState
+    place: Place
+
+
+def identity_of(connection: Connection, terminal: str) -> Identity | None:
+    """None for an unknown terminal."""
+    columns = (terminals.c.id, terminals.c.public_key, terminals.c.state, terminals.c.merchant, terminals.c.site)
     found = connection.execute(select(*columns).where(terminals.c.id == terminal)).one_or_none()
-    return (bytes.fromhex(found.public_key), TerminalState(found.state)) if found else None
+    if found is None:
+        return None
+    place = Place(found.id, found.merchant, found.site)
+    return Identity(bytes.fromhex(found.public_key), TerminalState(found.state), place)
 
 
 def place_of(connection: Connection, terminal: str) -> Place:

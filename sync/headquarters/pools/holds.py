@@ -17,6 +17,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, insert, select, update
 
 from sync.headquarters.pools import rows
+from sync.headquarters.pools.room import take_room
 from sync.headquarters.pools.tables import holds
 from sync.headquarters.pools.terms import Books, KeyTerms, storable, terms_of
 from sync.headquarters.projection import Place
@@ -66,6 +67,12 @@ def ask_hold(connection: Connection, place: Place, asked: HoldRequest, now: date
     replaced = _json_amounts(before["amounts"]) if before is not None else {}
     asking = _Asking(connection, place, asked, now, _terms(connection, asked, books), replaced)
     mine = rows.lock_allotments(connection, place.terminal, asking.leased) if asking.leased else {}
+    if before is None and not suspended:
+        amounts = {key: each.amount for key, each in asking.wanted.items()}
+        taken = take_room(connection, asking.terms, amounts)
+        if taken is not None:
+            grown, kept, _ = _shared_out(asking, mine)
+            return _grant(asking, kept, [_told(taken[key], grown.get(key, 0)) for key in sorted(taken)])
     locked = _lock_known(connection, asking)
     room = {key: _room(locked[key]) + replaced.get(key, 0) for key in asking.terms}
     barred = suspended and any(each.policy is not Offline.FLAG for each in asking.terms.values())
@@ -74,14 +81,13 @@ def ask_hold(connection: Connection, place: Place, asked: HoldRequest, now: date
         # A slice elsewhere may hold what is missing here: whoever has some is asked to say so.
         rows.ask_to_return(connection, set(lacking) & set(asking.leased), place.terminal, now)
         return _refused([_told(locked[key]) for key in sorted(asking.terms)], now)
-    grown, kept = _take(asking, mine)
+    grown, kept, changes = _shared_out(asking, mine)
+    rows.add_to_pools(connection, changes)
     keys = [
         _told(locked[key], grown.get(key, 0), each.amount - replaced.get(key, 0))
         for key, each in sorted(asking.wanted.items())
     ]
-    answer = HoldAnswer(granted=True, keys=tuple(keys), life_s=HOLD_LIFE_S, time=timestamp(now))
-    _note(asking, kept, answer, known=before is not None)
-    return answer
+    return _grant(asking, kept, keys, known=before is not None)
 
 
 def give_back_hold(connection: Connection, place: Place, redemption: str, attempt: int, now: datetime) -> HoldAnswer:
@@ -168,8 +174,12 @@ def _room(pool: Mapping[str, Any]) -> int:
     return int(pool["max"] - pool["allotted"] - pool["excess"] - pool["used"] - pool["held"])
 
 
-def _take(asking: _Asking, mine: dict[str, rows.Allotment]) -> tuple[dict[str, int], dict[str, int]]:
-    """Give what was asked for: the new totals of `lease` keys, and what is kept for the redemption."""
+def _shared_out(
+    asking: _Asking, mine: dict[str, rows.Allotment]
+) -> tuple[dict[str, int], dict[str, int], dict[str, dict[str, int]]]:
+    """Give what was asked for: the new totals of `lease` keys, what is kept for the redemption, and what that changes
+    in the pools.
+    """
     grown: dict[str, int] = {}
     kept: dict[str, int] = {}
     changes: dict[str, dict[str, int]] = {key: {"held": -amount} for key, amount in asking.replaced.items()}
@@ -183,8 +193,14 @@ def _take(asking: _Asking, mine: dict[str, rows.Allotment]) -> tuple[dict[str, i
             kept[key] = each.amount
             changes[key] = {"held": each.amount - asking.replaced.get(key, 0)}
     rows.write_allotment(asking.connection, asking.place.terminal, [mine[key] for key in sorted(grown)])
-    rows.add_to_pools(asking.connection, changes)
-    return grown, kept
+    return grown, kept, changes
+
+
+def _grant(asking: _Asking, kept: Mapping[str, int], keys: Sequence[HeldKey], *, known: bool = False) -> HoldAnswer:
+    """Note the hold, and say so."""
+    answer = HoldAnswer(granted=True, keys=tuple(keys), life_s=HOLD_LIFE_S, time=timestamp(asking.now))
+    _note(asking, kept, answer, known=known)
+    return answer
 
 
 def _told(pool: Mapping[str, Any], granted: int = 0, more: int = 0) -> HeldKey:
