@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from config.places import PEOPLE_FILE
-from sync.headquarters import fleet, quarantine
+from drivers.reader import ReaderState
+from sync.headquarters import app, fleet, quarantine
 from sync.headquarters.errors import NothingToDecide
 from sync.headquarters.people.tables import audit
 from sync.headquarters.projection import Finding, FlagCode
 from sync.headquarters.quarantine import ForkDecision
 from sync.headquarters.storage import Storage
 from sync.headquarters.tables import flags
+from terminal.serving.locale import SERVING_LOCALE, catalogue_keys, load_catalogue
 from terminal.serving.people import Person, Role
 from tests.sync.headquarters.client import add_operator, sign_in
 from tests.sync.headquarters.database import ARRIVAL, push, redemption, terminal_row
@@ -163,3 +166,8 @@ def test_a_terminal_s_page_stands_in_both_languages(forked: Scene) -> None:
         forked.terminal.client.cookies.set("jingka_language", language)
         for path in ("/terminals/bj-0001", "/audit", "/"):
             assert forked.terminal.client.get(path).status_code == 200
+
+
+def test_every_state_of_a_reader_has_its_words() -> None:
+    known = load_catalogue(SERVING_LOCALE, Path(app.__file__).parent / "locale")
+    assert {f"reader.{state}" for state in ReaderState} == set(catalogue_keys(known, "reader."))
