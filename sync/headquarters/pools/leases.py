@@ -26,8 +26,11 @@ from sync.headquarters.pools.sizing import LIFE_S_PLENTY, Decision, SliceState, 
 from sync.headquarters.pools.tables import leases, pools
 from sync.headquarters.pools.terms import Books, leasable
 from sync.headquarters.projection import Place
+from sync.headquarters.tables import entries
 from sync.wire import timestamp
 from sync.wire_grants import LEASE_KEYS_MAX, Grant, LeaseAnswer, LeaseReport
+from terminal.ledger.entry import parse_entry
+from terminal.ledger.errors import EntryInvalid
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +72,8 @@ def report(connection: Connection, place: Place, told: LeaseReport, now: datetim
     held = rows.lock_open_allotments(connection, place.terminal, now)
     exchange = _Exchange(connection, place, told, now, lease, held)
     standing = standing_of(lease, told, {key: each.returned for key, each in held.items()}, now)
+    if standing in (Standing.FRESH, Standing.REBOOTED) and _has_forgotten(connection, told):
+        standing = Standing.RESTORED
     if standing is Standing.STALE:
         return _answer(lease, held, _names(connection, held), {}, now)
     if standing is Standing.RESTORED and not lease["suspended"]:
@@ -113,6 +118,22 @@ def standing_of(lease: Mapping[str, Any], told: LeaseReport, returned: Mapping[s
         return Standing.RESTORED
     away = now - lease["reported_at"] > timedelta(seconds=RESTORE_DOUBT_S)
     return Standing.REBOOTED if told.boot != lease["boot"] and away else Standing.FRESH
+
+
+def _has_forgotten(connection: Connection, told: LeaseReport) -> bool:
+    """Whether an entry is here that the terminal wrote before this report and no longer knows.
+
+    One that it wrote afterwards, and that overtook the report, is none: the boot and its monotonic time tell.
+    """
+    columns = (entries.c.terminal == told.terminal, entries.c.sequence == told.sequence + 1)
+    body = connection.scalar(select(entries.c.body).where(*columns))
+    if body is None:
+        return False
+    try:
+        entry = parse_entry(bytes(body))
+    except EntryInvalid:
+        return True
+    return entry.boot != told.boot or entry.monotonic_ms < told.monotonic_ms
 
 
 def _credit(told: LeaseReport, held: Mapping[str, Allotment]) -> dict[str, int]:

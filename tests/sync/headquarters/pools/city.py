@@ -32,7 +32,7 @@ from sync.headquarters.tables import flags
 from sync.wire_grants import HoldAnswer, HoldKey, HoldRequest, KeyReport, LeaseAnswer, LeaseReport
 from terminal.ledger.entry import EntryKind
 from terminal.offers.book import LoadedBook, parse_book
-from tests.sync.headquarters.written_ledger import NOON, WrittenLedger, redemption_id
+from tests.sync.headquarters.written_ledger import NOON, WrittenLedger, redemption_id, sale
 
 POOL_KEY = "film|pool|campaign=winter|campaign=winter"
 SHARED_MEMORY = Path("/dev/shm")  # where a commit costs no disk
@@ -117,6 +117,11 @@ class Till:
         return Place(self.name, "cinema", "main")
 
     @property
+    def moment(self) -> dict[str, Any]:
+        """What an entry says of its time."""
+        return {"boot": f"{self.name}-{self.boot}", "monotonic_ms": self.uptime_ms}
+
+    @property
     def spendable(self) -> int:
         left = self.granted - self.returned - self.frozen - self.used
         return left if self.uptime_ms < self.lease_until_ms else 0
@@ -199,12 +204,15 @@ class City:
         number = redemption or self.next_number()
         place = {"merchant": "cinema", "site": "main", "offer": "film"}
         pinned = {"revision": self.book.revision, "book_hash": self.book.hash}
-        till.ledger.authorise(number, claims=claims, units=units, **place, **pinned, **extra)
+        body = sale(claims=claims, units=units, **place, **pinned, **extra)
+        till.ledger.write(EntryKind.AUTHORISED, number, body, **till.moment)
         return number
 
     def cancel(self, till: Till, number: int, claims: list[dict[str, Any]]) -> None:
         gives_back = [{"key": each["key"], "amount": each["amount"]} for each in claims]
-        till.ledger.write(EntryKind.CANCELLED, number, {"reason": "POS refused", "gives_back": gives_back})
+        till.ledger.write(
+            EntryKind.CANCELLED, number, {"reason": "POS refused", "gives_back": gives_back}, **till.moment
+        )
 
     def take_back(self, till: Till) -> bool:
         """Cancel the latest sale; its units may be sold again at this terminal."""

@@ -168,6 +168,23 @@ def test_a_machine_that_was_away_and_started_anew_keeps_selling_from_new_units_o
     assert city.pool().allotted == till.granted - till.returned - till.frozen
 
 
+def test_a_disk_that_has_forgotten_sales_which_headquarters_has_is_told_from_a_late_report(city: City) -> None:
+    """What it sold it would sell again: the sales that are here count, however old its last report is."""
+    till = city.tills[0]
+    city.exchange(till)
+    disk = city.backup(till)
+    city.sell(till, 2)
+    city.push(till)
+    told = till.report()
+    city.pass_s(1)
+    till.granted += 1
+    city.write_sale(till, 1)
+    city.push(till)  # overtakes the report
+    assert city.deliver_report(till, told).life_s > 0
+    city.restore(till, disk)
+    assert city.exchange(till).life_s == 0
+
+
 def test_a_quick_restart_is_no_reason_to_doubt(city: City) -> None:
     till = city.tills[0]
     city.exchange(till)
