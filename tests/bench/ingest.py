@@ -34,8 +34,8 @@ from terminal.ledger.clock import SystemClock
 from terminal.ledger.ledger import Ledger
 from tests.bench.figures import heading, line, passes
 from tests.bench.processes import free_port, running
+from tests.bench.site import TERMINAL, fill
 from tests.fakes.postgres import PostgresCluster
-from tests.fakes.sales import sale
 from tests.sync.headquarters.client import hq_settings
 from tests.sync.headquarters.written_ledger import MERCHANT, SITE, WrittenLedger
 
@@ -50,10 +50,11 @@ Row = tuple[str, int, str, bytes, datetime]
 
 @dataclass(frozen=True)
 class Story:
-    """One terminal's entries, and its key."""
+    """One terminal's entries, its key, and its merchant: each has one of its own, as in a city of 2,000."""
 
     ledger: WrittenLedger
     key: DeviceKey
+    merchant: str
 
     def batches(self) -> list[tuple[EntryMessage, ...]]:
         messages = self.ledger.messages
@@ -75,12 +76,12 @@ def measure(*, quick: bool, stored: int) -> None:
 
 def _story(number: int, sales: int) -> Story:
     """Sales of one terminal: authorised and completed, one after another, now."""
-    ledger = WrittenLedger(f"bench-{number}")
+    ledger, merchant = WrittenLedger(f"bench-{number}"), f"{MERCHANT} {number}"
     first = 1 + number * 10_000_000
     for each in range(first, first + sales):
-        ledger.authorise(each)
+        ledger.authorise(each, merchant=merchant)
         ledger.complete(each)
-    return Story(ledger, DeviceKey.generate())
+    return Story(ledger, DeviceKey.generate(), merchant)
 
 
 def _compare(url: str, stories: Sequence[Story], filled: int) -> None:
@@ -113,7 +114,7 @@ def _raw(
     now = datetime.now(UTC)
     for _ in range(PASSES):
         connection.execute("DROP TABLE IF EXISTS raw")
-        connection.execute(RAW.format(RAW_KEY))  # type: ignore[arg-type]
+        connection.execute(RAW.format(RAW_KEY))
         if filled:
             connection.execute("INSERT INTO raw SELECT terminal, sequence, hash, body, received_at FROM entries")
         connection.commit()
@@ -133,7 +134,7 @@ def _raw(
 
 def _insert(connection: psycopg.Connection[Any], rows: Sequence[Row]) -> None:
     places = ",".join(["(%s,%s,%s,%s,%s)"] * len(rows))
-    connection.execute(f"INSERT INTO raw VALUES {places}", [value for row in rows for value in row])  # type: ignore[arg-type]
+    connection.execute(f"INSERT INTO raw VALUES {places}", [value for row in rows for value in row])
 
 
 def _copy(connection: psycopg.Connection[Any], rows: Sequence[Row]) -> None:
@@ -175,11 +176,11 @@ def _renamed(story: Story, workers: int) -> Story:
     """The same sales by other terminals with other ids, for a store keeps what the pass before brought."""
     name = f"{story.ledger.terminal}-{workers}"
     first = int(story.ledger.terminal.rpartition("-")[2]) * 10_000_000 + workers * 1_000_000_000
-    ledger = WrittenLedger(name)
+    ledger, merchant = WrittenLedger(name), story.merchant
     for each in range(first, first + len(story.ledger.messages) // 2):
-        ledger.authorise(each)
+        ledger.authorise(each, merchant=merchant)
         ledger.complete(each)
-    return Story(ledger, DeviceKey.generate())
+    return Story(ledger, DeviceKey.generate(), merchant)
 
 
 def _know(url: str, directory: Path, stories: Sequence[Story]) -> None:
@@ -189,7 +190,7 @@ def _know(url: str, directory: Path, stories: Sequence[Story]) -> None:
             fleet.add(
                 connection,
                 terminal=story.ledger.terminal,
-                merchant=MERCHANT,
+                merchant=story.merchant,
                 site=SITE,
                 public_key=story.key.public.hex(),
                 version="bench",
@@ -237,7 +238,7 @@ def _drain(url: str, backlog: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         settings = hq_settings(root / "hq", url)
-        code = issue_code(settings, terminal="bench", merchant=MERCHANT, site=SITE)
+        code = issue_code(settings, terminal=TERMINAL, merchant=MERCHANT, site=SITE)
         port = free_port()
         config = root / "hq.toml"
         config.write_text(
@@ -246,10 +247,8 @@ def _drain(url: str, backlog: int) -> None:
         till = root / "till"
         till.mkdir()
         clock = SystemClock()
-        ledger = Ledger.open(till / "ledger.sqlite", "bench", clock)
-        for number in range(backlog // 2):
-            done = ledger.authorise(sale(number, merchant=MERCHANT, site=SITE))
-            ledger.complete(done.id, "c01", None)
+        ledger = Ledger.open(till / "ledger.sqlite", TERMINAL, clock)
+        fill(ledger, backlog)
         with running([sys.executable, "-c", SERVE, str(config)], port):
             address = f"http://127.0.0.1:{port}"
             enrol(address, code, till)
