@@ -1,7 +1,7 @@
 """Measures what a queue feels, beside the raw limits of the same run.
 
     python -m tests.bench [answer] [confirm] [start] [ledger] [read] [quote] [replay] [roll] [ingest]
-                         [all] [--quick] [--cache PATH] [--stored N]
+                         [holds] [all] [--quick] [--cache PATH] [--stored N]
     python -m tests.bench fuzz [--minutes 10]
 
 Figures are medians with their spread; nothing here passes or fails, but for `fuzz`, which is no measurement, runs only
@@ -16,14 +16,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import answer, confirm, ingest, ledger_commit, quotes, reading, replay, roll_import, start
+from tests.bench import answer, confirm, holds, ingest, ledger_commit, quotes, reading, replay, roll_import, start
 from tests.bench.site import EMPTY, Load
 from tests.fuzz.__main__ import DIRECTORY as FUZZ_DIRECTORY
 from tests.fuzz.__main__ import MINUTES as FUZZ_MINUTES
 from tests.fuzz.__main__ import fuzz
 from tests.fuzz.targets import TARGETS as FUZZ_TARGETS
 
-PARTS = ("answer", "confirm", "start", "ledger", "read", "quote", "replay", "roll", "ingest")
+PARTS = ("answer", "confirm", "start", "ledger", "read", "quote", "replay", "roll", "ingest", "holds")
 FUZZ = "fuzz"
 FUZZ_QUICK_MINUTES = 1.0
 FULL = Load(roll_cards=10_000_000, ledger_entries=1_000_000)
@@ -42,9 +42,7 @@ def main() -> int:
         "--cache", type=Path, help="keeps the large roll and ledger between runs (a temporary one else)"
     )
     parser.add_argument("--minutes", type=float, help=f"of fuzzing (default {FUZZ_MINUTES:.0f})")
-    parser.add_argument(
-        "--stored", type=int, help="entries there when ingest is measured again (a city: 10000000)"
-    )
+    parser.add_argument("--stored", type=int, help="entries there when ingest is measured again (a city: 10000000)")
     options = parser.parse_args()
     wanted = set(PARTS) if not options.parts or "all" in options.parts else set(options.parts)
     if wanted - {FUZZ}:
@@ -79,6 +77,8 @@ def measure(wanted: set[str], cache: Path, *, quick: bool, stored: int | None = 
         roll_import.measure_roll(LISTED_QUICK if quick else LISTED)
     if "ingest" in wanted:
         ingest.measure(quick=quick, stored=(STORED_QUICK if quick else STORED) if stored is None else stored)
+    if "holds" in wanted:
+        holds.measure_holds(quick=quick)
     if "replay" in wanted:
         replay.measure(cache, REPLAYED_QUICK if quick else REPLAYED)
 
