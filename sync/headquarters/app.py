@@ -35,6 +35,7 @@ from sync.headquarters.money.desk import READS as MONEY_READS
 from sync.headquarters.money.desk import MoneyDesk, former_keys
 from sync.headquarters.money.pages import money_pages
 from sync.headquarters.money.record import settle
+from sync.headquarters.names import Names
 from sync.headquarters.pages import page_routes
 from sync.headquarters.people.lockouts import StoredLockouts
 from sync.headquarters.people.routes import audit_pages, audit_routes
@@ -70,6 +71,7 @@ SESSION_IDLE_S: Final = 4 * 3600
 SHUTDOWN_S: Final = 3  # open event streams are cut after this, so that a restart is quick
 NAV: Final = (
     NavLink("/", "nav.overview", HEADQUARTERS_ROLES),
+    NavLink("/terminals", "nav.terminals", HEADQUARTERS_ROLES),
     NavLink("/campaigns", "nav.campaigns", HEADQUARTERS_ROLES),
     NavLink("/pools", "nav.pools", HEADQUARTERS_ROLES),
     NavLink("/merchants", "nav.merchants", MONEY_READS),
@@ -160,6 +162,7 @@ def create_app(settings: HqSettings, clock: Callable[[], datetime] = utc_now) ->
     hub = Hub()
     arrivals = Arrivals(hub, storage.engine)
     assets = Assets()
+    names = Names(storage)
     pages = Pages(
         HERE / "templates",
         catalogue=load_catalogue(SERVING_LOCALE, HERE / "locale"),
@@ -167,6 +170,7 @@ def create_app(settings: HqSettings, clock: Callable[[], datetime] = utc_now) ->
         nav=NAV,
         visitor=gate.visitor,
         default_language=settings.language,
+        data_words=names.words,
     )
 
     @asynccontextmanager
@@ -218,7 +222,7 @@ def create_app(settings: HqSettings, clock: Callable[[], datetime] = utc_now) ->
     app.include_router(money_routes(money, gate, settings.language))
     app.include_router(money_pages(money, gate, pages))
     app.include_router(sign_in_routes(gate, pages, STATUSES))
-    app.include_router(page_routes(hq, gate, pages, settings.clock_skew_s_max))
+    app.include_router(page_routes(hq, gate, pages, names, settings.clock_skew_s_max))
     app.mount(STATIC_PATH, assets)
     app.add_middleware(
         Guard,

@@ -11,6 +11,6 @@ import sync.headquarters.pools.tables
 import sync.headquarters.roll.tables  # noqa: F401 - importing a room's tables puts them on the metadata
 from sync.headquarters.tables import metadata
 
-SCHEMA_REVISION: Final = "0007"  # the migration that makes these tables; a test holds both together
+SCHEMA_REVISION: Final = "0008"  # the migration that makes these tables; a test holds both together
 
 __all__ = ["SCHEMA_REVISION", "metadata"]

@@ -23,6 +23,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -159,6 +160,9 @@ redemptions = Table(
     Index(None, "changed_at", "id"),
     Index(None, "member", "id"),
 )
+# Few sales wait for their end; the overview counts them without reading the day's million.
+OPEN_SALE = text("state = 'authorised'")  # spelt out, not bound: neither database finds the index by a parameter
+Index("ix_redemptions_open", redemptions.c.business_day, postgresql_where=OPEN_SALE, sqlite_where=OPEN_SALE)
 
 enrolment_codes = Table(
     "enrolment_codes",

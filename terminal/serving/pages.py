@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,20 +43,35 @@ class Pages:
         nav: Sequence[NavLink],
         visitor: Callable[[Request], Person | None],
         default_language: Language,
+        data_words: Callable[[Language], Mapping[str, object]] = lambda _: {},
     ) -> None:
+        """`data_words`: what a room's templates may call for words that come from its data, in the page's language."""
         self._directories = (*directories, SERVING_TEMPLATES)
         self._catalogue = catalogue
         self._assets = assets
         self._nav = tuple(nav)
         self._default_language = default_language
         self._visitor = visitor
+        self._data_words = data_words
+
+    def open_to(self, person: Person) -> Callable[[str], bool]:
+        """Whether a page is one that `person` may see, by the nearest entry of the top bar above it."""
+
+        def may(path: str) -> bool:
+            plain = path.partition("?")[0]
+            above = [link for link in self._nav if plain == link.path or plain.startswith(f"{link.path}/")]
+            return any(person.role in link.roles for link in above)
+
+        return may
 
     def language(self, request: Request) -> Language:
         """The page's language: the switch, else the default. Not the browser's: the counter chooses."""
         return cookie_language(request.headers) or self._default_language
 
     def render(self, request: Request, template: str, **context: object) -> str:
-        """The template as text, with `t`, `money`, `language`, `person`, `nav`, `path` and `asset` beside `context`."""
+        """The template as text, with `t`, `money`, `language`, `person`, `nav`, `path`, `asset` and the room's
+        `data_words` beside `context`.
+        """
         words = self._catalogue.locale(self.language(request))
         person = self._visitor(request)
         return self._environment.get_template(template).render(
@@ -69,6 +84,7 @@ class Pages:
             path=request.url.path,
             here=_here(request),
             asset=self._assets.url,
+            **self._data_words(words.language),
             **context,
         )
 

@@ -50,10 +50,11 @@ def test_a_redemption_at_the_till_shows_at_headquarters_without_a_reload(
 ) -> None:
     with opened(browser, site.headquarters.url, language, size) as page:
         sign_in(page, PERSON, PIN)
-        expect(page.locator("#terminals tbody tr")).to_contain_text(TERMINAL)
-        expect(page.locator("#terminals .pill.good")).to_have_count(1)
-        units = page.locator("#live .tile dd").nth(1)
+        expect(page.locator("#count-up")).to_contain_text("1")
+        units = page.locator("#units")
         before = int(units.inner_text())
+        bars = page.locator("#now .chart-bar")
+        pace = page.locator("#pace-said").inner_text()
         page.evaluate(MARK_THIS_LOAD)
 
         sold = site.buy(site.present(card), 2)
@@ -62,6 +63,10 @@ def test_a_redemption_at_the_till_shows_at_headquarters_without_a_reload(
         for words in (masked, offer, state, "¥20.00", TERMINAL):
             expect(row).to_contain_text(words)
         expect(units).to_have_text(str(before + 2))
+        expect(page.locator("#pace-said")).not_to_have_text(pace)
+        assert bars.count() >= 1
+        pool = page.locator("article", has_text=offer)
+        expect(pool.locator(".chart-line")).to_have_count(1)
         assert page.evaluate(SAME_LOAD)
         picture(page, tmp_path / "arrived.png")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

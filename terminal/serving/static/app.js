@@ -64,6 +64,25 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
 });
 
+// A part that renews itself and is looked at meanwhile ([data-calm]): what has not changed is left alone, and a table that
+// was scrolled sideways stays where it was.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const part = event.detail.target;
+  if (!part.hasAttribute("data-calm") || !event.detail.shouldSwap) return;
+  if (part.lastAnswer === event.detail.serverResponse) {
+    event.detail.shouldSwap = false;
+    return;
+  }
+  part.lastAnswer = event.detail.serverResponse;
+  part.lastScrolls = [...part.querySelectorAll(".scroll")].map((box) => [box.getAttribute("aria-labelledby"), box.scrollLeft]);
+});
+document.addEventListener("htmx:afterSwap", (event) => {
+  for (const [name, left] of event.detail.target.lastScrolls ?? []) {
+    const box = name && event.detail.target.querySelector(`.scroll[aria-labelledby="${name}"]`);
+    if (box) box.scrollLeft = left;
+  }
+});
+
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.target.hasAttribute("data-stage")) swappedAt = performance.now();
 });
