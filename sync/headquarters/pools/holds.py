@@ -17,7 +17,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, insert, select, update
 
 from sync.headquarters.pools import rows
-from sync.headquarters.pools.room import take_room
+from sync.headquarters.pools.room import take_hold, take_room
 from sync.headquarters.pools.tables import holds
 from sync.headquarters.pools.terms import Books, KeyTerms, storable, terms_of
 from sync.headquarters.projection import Place
@@ -67,12 +67,8 @@ def ask_hold(connection: Connection, place: Place, asked: HoldRequest, now: date
     replaced = _json_amounts(before["amounts"]) if before is not None else {}
     asking = _Asking(connection, place, asked, now, _terms(connection, asked, books), replaced)
     mine = rows.lock_allotments(connection, place.terminal, asking.leased) if asking.leased else {}
-    if before is None and not suspended:
-        amounts = {key: each.amount for key, each in asking.wanted.items()}
-        taken = take_room(connection, asking.terms, amounts)
-        if taken is not None:
-            grown, kept, _ = _shared_out(asking, mine)
-            return _grant(asking, kept, [_told(taken[key], grown.get(key, 0)) for key in sorted(taken)])
+    if before is None and not suspended and (granted := _grant_at_once(asking, mine)) is not None:
+        return granted
     locked = _lock_known(connection, asking)
     room = {key: _room(locked[key]) + replaced.get(key, 0) for key in asking.terms}
     barred = suspended and any(each.policy is not Offline.FLAG for each in asking.terms.values())
@@ -196,6 +192,26 @@ def _shared_out(
     return grown, kept, changes
 
 
+def _grant_at_once(asking: _Asking, mine: dict[str, rows.Allotment]) -> HoldAnswer | None:
+    """The first attempt at a sale whose keys all have room; None: they have to be looked at."""
+    amounts = {key: each.amount for key, each in asking.wanted.items()}
+    if asking.connection.dialect.name != "postgresql" or not amounts:
+        taken = take_room(asking.connection, asking.terms, amounts)
+        if taken is None:
+            return None
+        grown, kept, _ = _shared_out(asking, mine)
+        return _grant(asking, kept, _all_told(taken, grown))
+    grown = {key: amounts[key] + (mine[key].granted if key in mine else 0) for key in asking.leased}
+    kept = {key: amount for key, amount in amounts.items() if key not in grown}
+    granted = HoldAnswer(granted=True, life_s=HOLD_LIFE_S, time=timestamp(asking.now))
+    taken = take_hold(asking.connection, asking.terms, amounts, grown, _row(asking, kept, granted))
+    return None if taken is None else granted.model_copy(update={"keys": _all_told(taken, grown)})
+
+
+def _all_told(taken: Mapping[str, Mapping[str, Any]], grown: Mapping[str, int]) -> tuple[HeldKey, ...]:
+    return tuple(_told(taken[key], grown.get(key, 0)) for key in sorted(taken))
+
+
 def _grant(asking: _Asking, kept: Mapping[str, int], keys: Sequence[HeldKey], *, known: bool = False) -> HoldAnswer:
     """Note the hold, and say so."""
     answer = HoldAnswer(granted=True, keys=tuple(keys), life_s=HOLD_LIFE_S, time=timestamp(asking.now))
@@ -222,9 +238,9 @@ def _json_amounts(text: str) -> dict[str, int]:
     return {str(key): int(amount) for key, amount in json.loads(text).items()} if text else {}
 
 
-def _note(asking: _Asking, kept: Mapping[str, int], answer: HoldAnswer, *, known: bool) -> None:
+def _row(asking: _Asking, kept: Mapping[str, int], answer: HoldAnswer) -> dict[str, Any]:
     asked = asking.asked
-    row = {
+    return {
         "redemption": asked.redemption,
         "terminal": asking.place.terminal,
         "attempt": asked.attempt,
@@ -236,8 +252,12 @@ def _note(asking: _Asking, kept: Mapping[str, int], answer: HoldAnswer, *, known
         "answer": answer.model_dump_json(),
         "asked_at": asking.now,
     }
+
+
+def _note(asking: _Asking, kept: Mapping[str, int], answer: HoldAnswer, *, known: bool) -> None:
+    row = _row(asking, kept, answer)
     if known:
-        asking.connection.execute(update(holds).where(holds.c.redemption == asked.redemption).values(row))
+        asking.connection.execute(update(holds).where(holds.c.redemption == row["redemption"]).values(row))
     else:
         asking.connection.execute(insert(holds).values(row))
 
