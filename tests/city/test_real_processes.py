@@ -30,7 +30,8 @@ SEED: Final = int(os.environ.get("CITY_SEED", "20121225"))
 POOL: Final = 20 * DAEMONS
 MEMBERS: Final = 16 * DAEMONS  # hardly more cards than the pool suffices for: many come twice
 STORM_S: Final = 8.0 if DAEMONS <= 3 else 60.0
-ACT_S: Final = 1.5 / DAEMONS  # between two things that happen
+ACT_S: Final = 0.5 if DAEMONS <= 3 else 0.15  # between two things that happen
+WORKER_EVERY_S: Final = 4.0  # at most: a worker that dies at once is not started again at once
 CUT_S: Final = (0.3, 2.0)
 BAD: Final = (Weather.CUT, Weather.CUT, Weather.LEAKY, Weather.LEAKY, Weather.SLOW, Weather.SILENT)
 CALM_S_MAX: Final = 15.0  # all lines are up again, and customers still come until there is nothing left
@@ -47,6 +48,7 @@ class Storm:
     chance: random.Random
     done: Tally[str] = field(default_factory=Tally)
     _mend_at: dict[int, float] = field(default_factory=dict)
+    _worker_at: float = 0.0
     _back_at: dict[int, float] = field(default_factory=dict)
 
     def rage(self, storm_s: float, stop: threading.Event) -> None:
@@ -65,8 +67,8 @@ class Storm:
             self._weather(number)
         elif what < 0.90:
             self._kill(number)
-        else:
-            self.city.kill_worker()
+        elif time.monotonic() >= self._worker_at and self.city.kill_worker():
+            self._worker_at = time.monotonic() + WORKER_EVERY_S
             self._count("workers killed")
 
     def _weather(self, number: int) -> None:
