@@ -51,6 +51,8 @@ REFUSED_RETRY_S: Final = 30.0
 ENROLMENT_POLL_S: Final = 2.0
 # `push_now` is for a person who waits: long enough for a day's entries, not for a month's.
 PUSH_S_MAX: Final = 60.0
+# While the terminal stops: the last sales of the day. A longer queue waits for the next start.
+LEAVE_STEPS_MAX: Final = 3
 
 
 def retry_wait_s(failures: int, jitter: float) -> float:
@@ -220,6 +222,7 @@ class Agent:
                 wait_s, on_entry = self._turn()
                 self._show()
                 self._wait(wait_s, on_entry=on_entry)
+            self._leave()
         except Exception as error:
             self._online, self._error = False, AgentFailed("run", "sync agent", reason=type(error).__name__)
             logger.exception("the sync agent has stopped")
@@ -227,6 +230,19 @@ class Agent:
             raise
         finally:
             self._on_close.close()
+
+    def _leave(self) -> None:
+        """Say goodbye while the line is up. Without it nobody waits: all of it can be said at the next start."""
+        if not self._online or self._following is None or self._source is None:
+            return
+        try:
+            for _ in range(LEAVE_STEPS_MAX):
+                if not self._step().more:
+                    break
+            if self._outbox.waiting().count == 0:  # what is given up must be told after what was sold
+                self._following.leave(self._source)
+        except JingkaError as error:
+            logger.info("stopping without a goodbye: %s", error)
 
     def _turn(self) -> tuple[float | None, bool]:
         """One step; how long to wait then (None: until a person acts), and whether a new entry ends the wait."""

@@ -7,10 +7,11 @@ later and holds up neither the entries nor the other feeds.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from config.errors import JingkaError
 from sync.errors import AnswerUnverified, SignatureInvalid, SignatureMissing
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
     from sync.enrolment import Enrolment
     from sync.line import Exchange, Line
 
+logger = logging.getLogger(__name__)
+
 # Of one call; new entries wait that long at most.
 FETCH_S_MAX: Final = 2.0
+# Of each step of an exchange while the terminal stops: systemd, and whoever shuts the shop, wait for it.
+LEAVE_STEP_S: Final = 1.0
 # A feed that failed: first soon, for most failures are a line that is just gone, then seldom.
 RETRY_S_MIN: Final = 1.0
 RETRY_S_MAX: Final = 60.0
@@ -46,6 +51,14 @@ class Feed(Protocol):
         Entries wait meanwhile, so one call takes `FETCH_S_MAX` at most; what is bigger is fetched over several calls,
         and `version` stays the old one until it is whole.
         """
+
+
+@runtime_checkable
+class Leaving(Protocol):
+    """A feed with something to say when the terminal stops."""
+
+    def leave(self, source: Source) -> None:
+        """Say it, once; the line is up. Raises what the line raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +133,16 @@ class Feeds:
             elif trouble is None or self.monotonic_s() >= trouble.again_s:
                 fetched = self._fetch(feed, source, wanted, trouble) or fetched
         return fetched
+
+    def leave(self, source: Source) -> None:
+        """The terminal stops while the line is up: every feed says what it has to. Raises nothing of a feed's."""
+        parting = replace(source, step_s=LEAVE_STEP_S)
+        for feed in self.feeds:
+            if isinstance(feed, Leaving):
+                try:
+                    feed.leave(parting)
+                except JingkaError as error:
+                    logger.info("feed %s could not take its leave: %s", feed.name, error)
 
     def _fetch(self, feed: Feed, source: Source, wanted: str, trouble: _Trouble | None) -> bool:
         try:

@@ -45,6 +45,9 @@ class Store(Protocol):
     def take(self, word: LeaseWord) -> bool:
         """Take headquarters' word in; whether something was returned."""
 
+    def surrender(self) -> bool:
+        """Give up what is not spent; whether there was anything."""
+
     def end(self, code: str) -> None:
         """Spend no slice any more until an exchange succeeds."""
 
@@ -90,7 +93,7 @@ class Wants:
 
 
 def report_message(
-    terminal: str, report: Report, wanted: dict[str, int], boot: str, now_ms: int
+    terminal: str, report: Report, wanted: dict[str, int], boot: str, now_ms: int, *, closing: bool = False
 ) -> wire_grants.LeaseReport:
     """The report as it goes on the wire. Pure."""
     from sync.wire_grants import LEASE_KEYS_MAX, KeyReport, LeaseReport
@@ -106,6 +109,7 @@ def report_message(
             KeyReport(key=key, returned=report.returned.get(key, 0), wanted=wanted.get(key, 0))
             for key in keys[:LEASE_KEYS_MAX]
         ),
+        closing=closing,
     )
 
 
@@ -160,14 +164,24 @@ class Leases:
             if not again:
                 return
 
-    def exchange(self, source: Source) -> bool:
+    def leave(self, source: Source) -> None:
+        """The terminal stops: give back what is unspent, so that others have it overnight.
+
+        Else a machine that is switched off each evening would come back in doubt each morning: see `report` at
+        headquarters. Raises what `exchange` does; what was given up is told at the next start at the latest.
+        """
+        if self._store.surrender():
+            self.exchange(source, closing=True)
+
+    def exchange(self, source: Source, *, closing: bool = False) -> bool:
         """One report and its answer; whether something was returned that headquarters should hear of."""
         from sync.wire import encode_message, parse_message
         from sync.wire_grants import LEASE_ANSWER_BYTES_MAX, LeaseAnswer, leases_path
 
         boot, asked_ms = self._clock.boot(), self._clock.monotonic_ms()  # before the request: the lease runs from here
         wanted = self._wants.seen()
-        report = report_message(source.terminal, self._store.report(), wanted, boot, asked_ms)
+        said = self._store.report()
+        report = report_message(source.terminal, said, wanted, boot, asked_ms, closing=closing)
         body = source.post(
             leases_path(source.terminal), encode_message(report), answer_bytes_max=LEASE_ANSWER_BYTES_MAX
         )

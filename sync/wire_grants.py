@@ -87,7 +87,7 @@ class LeaseReport(Request):
     """How the terminal stands: the last `generation` it has stored (0: none yet), and every key it was ever granted.
 
     `sequence` is the head of its ledger, read in the same transaction as the totals. `keys` may leave out a key of
-    which nothing was returned.
+    which nothing was returned. `closing`: the terminal stops, has given up what it had unspent, and wants no more.
     """
 
     terminal: TerminalId
@@ -96,6 +96,7 @@ class LeaseReport(Request):
     monotonic_ms: Uptime
     sequence: Watermark
     keys: Annotated[tuple[KeyReport, ...], Bounded(max_length=LEASE_KEYS_MAX)] = ()
+    closing: bool = False
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:

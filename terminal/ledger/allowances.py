@@ -122,6 +122,10 @@ class Allowances:
         """
         return self._thread.run(self._take, word)
 
+    def surrender(self) -> bool:
+        """Give up, durably, whatever is not spent; whether there was anything. For a terminal that stops."""
+        return self._thread.run(self._surrender)
+
     def end(self, code: str) -> None:
         """Spend no slice any more until an exchange succeeds; `code` is that of the error which says why."""
         self._thread.run(self._end, code)
@@ -143,6 +147,13 @@ class Allowances:
     def _take(self, word: LeaseWord) -> bool:
         with self._writing.transaction("take", "leases") as step:
             return take_word(step.execute, word)
+
+    def _surrender(self) -> bool:
+        with self._writing.transaction("surrender", "leases") as step:
+            unspent = [(grant, left) for grant, used in read_grants(step.execute) if (left := grant.unspent(used))]
+            for grant, left in unspent:
+                write_grant(step.execute, replace(grant, returned=grant.returned + left))
+            return bool(unspent)
 
     def _end(self, code: str) -> None:
         with self._writing.transaction("end", "lease") as step:

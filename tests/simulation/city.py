@@ -54,6 +54,7 @@ class Plan:
     backups_per_day: float
     disk_deaths: float  # share of the tills that lose their disk once
     clock_jumps_per_day: float
+    closed_at_night: bool
 
     @classmethod
     def of(cls, chance: random.Random) -> Plan:
@@ -79,6 +80,7 @@ class Plan:
             backups_per_day=chance.uniform(0, 1.0),
             disk_deaths=chance.choice((0.0, 0.0, 0.2, 0.5)),
             clock_jumps_per_day=chance.uniform(0, 0.5),
+            closed_at_night=chance.random() < 0.5,
         )
 
 
@@ -153,6 +155,9 @@ class City:
         self._often(self.plan.reboots_per_day, till.reboot)
         self._often(self.plan.backups_per_day, till.back_up)
         self._often(self.plan.clock_jumps_per_day, lambda: self._move_clock(till))
+        if self.plan.closed_at_night:
+            for day in range(self.plan.days):
+                self.later((day * DAY_MS + SHUT_MS) / 1000 + self.chance.uniform(60, 3600), till.shut_down)
         if self.chance.random() < self.plan.disk_deaths:
             self.later(self.chance.uniform(0.3, 1.0) * self.plan.days * 86_400, lambda: self._lose_disk(till))
 

@@ -86,6 +86,7 @@ class RoadSource:
     """`sync.feeds.Source` over a road."""
 
     road: Road
+    step_s: float = 0.0
 
     @property
     def terminal(self) -> str:

@@ -101,6 +101,10 @@ class RoadAgent(Agent):
         self._source = RoadSource(self.road).as_source()
         return upload
 
+    def goodbye(self) -> None:
+        """As when its thread is asked to stop."""
+        self._leave()
+
     def turns(self) -> bool:
         """Until nothing waits and nothing is new; whether the line held."""
         for _ in range(SYNC_TURNS_MAX):
@@ -276,6 +280,15 @@ class Till:
         if self.retired:
             return
         self._story.say(self.place.terminal, "started anew")
+        self._stop()
+        self._start(new_boot=True)
+
+    def shut_down(self) -> None:
+        """The shop closes: the machine is switched off as it should be, and on again in the morning."""
+        if self.retired:
+            return
+        self._story.say(self.place.terminal, "switched off for the night")
+        self.agent.goodbye()
         self._stop()
         self._start(new_boot=True)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import cast
 
 from config.errors import JingkaError
+from sync.enrolment import Enrolment
 from sync.errors import LineDown
-from sync.feeds import RETRY_S_MAX, Feeds, Source
+from sync.feeds import LEAVE_STEP_S, RETRY_S_MAX, Feeds, Source
+from sync.line import Line
 
 NOWHERE = cast("Source", None)  # these feeds ask nobody
 
@@ -73,6 +76,23 @@ def test_a_feed_that_fails_waits_longer_each_time_and_holds_up_no_other() -> Non
     watch.s += RETRY_S_MAX
     assert feeds.follow({"book": "8"}, NOWHERE)
     assert (book.has, feeds.faults()) == ("8", {})
+
+
+def test_only_who_has_something_to_say_says_it_when_the_terminal_stops_and_a_failure_ends_nothing() -> None:
+    gone = LineDown("ask", "headquarters", reason="refused", timed_out=False)
+    said: list[str] = []
+
+    @dataclass
+    class Talkative(Told):
+        def leave(self, source: Source) -> None:
+            said.append(self.name)
+            assert source.step_s == LEAVE_STEP_S
+            if self.error is not None:
+                raise self.error
+
+    source = Source(cast("Line", None), cast("Enrolment", None), lambda: datetime(2026, 1, 5, tzinfo=UTC))
+    Feeds((Talkative("leases", error=gone), Told("book"), Talkative("usage")), Watch()).leave(source)
+    assert said == ["leases", "usage"]
 
 
 def test_news_of_the_version_that_is_there_ends_a_trouble() -> None:

@@ -67,6 +67,35 @@ def test_what_is_asked_back_is_given_up_and_reported_at_once(ledger: Ledger, clo
     assert (paper.out, ledger.allowances.standing().unspent()) == (1, {("film", "pool"): 1})
 
 
+def test_a_terminal_that_stops_gives_up_what_is_unspent_first_on_its_own_disk(
+    ledger: Ledger, clock: SteppedClock
+) -> None:
+    paper = PaperHeadquarters(POOL, 20)
+    leases = Leases(ledger.allowances, clock)
+    asked = source("t1", lambda _, body: paper.exchange(body, 0, more=not paper.reports))
+    leases.fetch(asked, "new")
+    ledger.authorise(sale(units=1, claims=(UsageClaim(POOL, 1, 20),)), Right(frozenset({POOL})))
+
+    def gone(_path: str, _body: bytes) -> bytes:
+        raise LineDown("post", "headquarters", reason="refused", timed_out=False)
+
+    with pytest.raises(LineDown):
+        leases.leave(source("t1", gone))
+    assert ledger.allowances.standing().unspent() == {("film", "pool"): 0}
+    assert not ledger.allowances.surrender(), "given up already"
+    leases.fetch(asked, "again")
+    assert [(each.key, each.returned) for each in paper.reports[-1].keys] == [(POOL, 2)]
+    assert not paper.reports[-1].closing
+    assert paper.out == 1
+
+
+def test_nothing_unspent_needs_no_goodbye(ledger: Ledger, clock: SteppedClock) -> None:
+    def nobody(_path: str, _body: bytes) -> bytes:
+        raise AssertionError("headquarters was asked")
+
+    Leases(ledger.allowances, clock).leave(source("t1", nobody))
+
+
 def test_half_of_the_lease_over_is_a_reason_to_ask_again(ledger: Ledger, clock: SteppedClock) -> None:
     paper = PaperHeadquarters(POOL, 20, life_s=100)
     leases = Leases(ledger.allowances, clock)

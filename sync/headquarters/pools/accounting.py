@@ -203,13 +203,18 @@ def _spend(
 
 
 def _spent(mine: Allotment, counted: _Counted, now: datetime) -> list[Finding]:
-    """Take the events into an allotment, and name those that went beyond it."""
+    """Take the events into an allotment, and name those that went beyond it.
+
+    Only what the whole batch leaves beyond counts: a unit that was sold, given back and then returned to headquarters
+    may be told in that order after the return.
+    """
     findings = []
+    beyond = mine.used + counted.sum > mine.allotted
     mine.recent, mine.recent_at = faded(mine.recent, mine.recent_at, now), now
     for event in counted.events:
         mine.used += event.amount
         mine.recent = max(0.0, mine.recent + event.amount)
-        if event.amount > 0 and mine.used > mine.allotted:
+        if beyond and event.amount > 0 and mine.used > mine.allotted:
             said = f"{counted.terms.offer} {counted.terms.limit} {mine.used}/{mine.allotted}"
             findings.append(Finding(event.sequence, FlagCode.AFTER_LEASE, said))
     return findings

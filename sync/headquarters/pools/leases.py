@@ -157,7 +157,11 @@ def _resize(exchange: _Exchange, books: Books, freed: Mapping[str, int]) -> tupl
         known = rows.take_pools(connection, {**known, **{key: rows.pool_row(terms[key]) for key in terms}}.values())
     wanted = {each.key: each.wanted for each in exchange.told.keys}
     states = rows.states_of(connection, [known[key] for key in terms], now)
-    decided = {key: decide(states[key], _slice(held.get(key), wanted.get(key, 0), now)) for key in terms}
+    decided = (
+        {}
+        if exchange.told.closing
+        else {key: decide(states[key], _slice(held.get(key), wanted.get(key, 0), now)) for key in terms}
+    )
     for key, mine in held.items():
         if key not in terms and mine.unspent:
             decided[key] = Decision(0, 0, mine.unspent)  # sold here no longer: others may have it
@@ -218,7 +222,8 @@ def _finish(exchange: _Exchange, decided: Mapping[str, Decision], life: int) -> 
         ends_at=ends_at,
     )
     of_terminal = leases.c.terminal == exchange.place.terminal
-    exchange.connection.execute(update(leases).where(of_terminal).values(lease))
+    asked = lease["asked"] + told.closing  # one that stopped is asked to report as soon as it is back
+    exchange.connection.execute(update(leases).where(of_terminal).values({**lease, "asked": asked}))
     held = exchange.allotments
     return _answer(lease, held, _names(exchange.connection, held), decided, now)
 

@@ -185,6 +185,36 @@ def test_a_disk_that_has_forgotten_sales_which_headquarters_has_is_told_from_a_l
     assert city.exchange(till).life_s == 0
 
 
+def test_a_terminal_that_stops_gives_its_units_back_and_is_not_doubted_in_the_morning(city: City) -> None:
+    till = city.tills[0]
+    city.exchange(till)
+    city.sell(till, 1)
+    city.push(till)
+    till.returned += till.granted - till.returned - till.used
+    answer = city.deliver_report(till, till.report().model_copy(update={"closing": True}))
+    till.take(answer, till.uptime_ms)
+    assert (city.allotment(till).granted, city.allotment(till).returned) == (till.granted, till.granted - 1)
+    assert city.pool().allotted == 1, "what is sold stays out, the rest is free for others overnight"
+    assert news(city, till) != till.version, "it is asked to report as soon as it is back"
+    city.pass_s(10 * 3600)
+    city.reboot(till)
+    assert city.exchange(till).grants[0].frozen == 0
+    assert till.spendable > 0
+
+
+def test_units_sold_given_back_and_returned_may_be_told_after_the_return(city: City) -> None:
+    till = city.tills[0]
+    city.exchange(till)
+    assert city.sell(till, 2)
+    assert city.take_back(till)
+    till.returned += till.granted - till.returned
+    told = till.report().model_copy(update={"closing": True})
+    city.deliver_report(till, told)  # before the sale and its cancellation are pushed
+    assert city.pool().allotted == 0
+    assert city.push(till) == ()
+    assert (city.flagged(), city.pool().excess) == ([], 0)
+
+
 def test_a_quick_restart_is_no_reason_to_doubt(city: City) -> None:
     till = city.tills[0]
     city.exchange(till)
