@@ -1,5 +1,7 @@
 """A real PostgreSQL with a synchronous standby: two clusters of two processes, the first of which can be killed.
 
+The standby is made, waited for and promoted by the very commands of docs/headquarters.md, "Fail over".
+
 with PostgresPair.start() as pair:
     engine = create_engine(pair.url)      # goes to whichever of the two is the primary
     pair.kill_primary()
@@ -9,6 +11,7 @@ with PostgresPair.start() as pair:
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -32,8 +35,9 @@ from tests.fakes.postgres import (
     postgres_binaries,
 )
 
-STANDBY = "standby"  # the application name that the primary waits for
 DATABASE = "jingka"
+MANUAL = Path(__file__).parents[2] / "docs/headquarters.md"
+BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -143,31 +147,50 @@ class PostgresPair:
 
     def promote_standby(self) -> None:
         """The second machine takes over: what a person does, or the tool that watches."""
-        _run(self.standby, "pg_ctl", "promote", "-D", self.standby.data)
+        self._type(2, self.standby)
         self.standby.wait_for("SELECT pg_is_in_recovery()", False)
 
     def _begin(self) -> None:
-        _run(
-            self.primary, "initdb", "-D", self.primary.data, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8",
-            "--locale", "C.UTF-8",
-        )  # fmt: skip
-        waits_for = {"synchronous_standby_names": f"FIRST 1 ({STANDBY})", "synchronous_commit": "on"}
-        self.primary.start(synchronous_standby_names="")  # nobody to wait for until there is a standby
+        form = ("-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale", "C.UTF-8")
+        _run(self.primary, postgres_binaries() / "initdb", "-D", self.primary.data, *form)
+        self.primary.start()
         self.primary.wait_for("SELECT pg_is_in_recovery()", False)
         with self.primary.connect() as connection:
             connection.execute(f"CREATE DATABASE {DATABASE}".encode())
-        source = f"host={self.primary.directory} user={SUPERUSER} application_name={STANDBY}"
-        _run(self.standby, "pg_basebackup", "-d", source, "-D", self.standby.data, "-R", "-X", "stream", "-c", "fast")
-        self.primary.stop()
-        self.primary.start(**waits_for)
-        self.primary.wait_for("SELECT 1", 1)
+        self._type(0, self.standby)
         self.standby.start()
         self.standby.wait_for("SELECT pg_is_in_recovery()", True)
+        self._type(1, self.primary)
         self.primary.wait_for("SELECT sync_state FROM pg_stat_replication", "sync")
 
+    def _type(self, block: int, server: Server) -> None:
+        """One block of the manual, typed at `server`."""
+        script = _manual()[block]
+        for told, here in (
+            ("db1.example", str(self.primary.directory)),
+            ("user=postgres", f"user={SUPERUSER}"),
+            ("/var/lib/postgresql/15/main", str(server.data)),
+        ):
+            script = script.replace(told, here)
+        environment = {
+            "PATH": f"{postgres_binaries()}:{os.environ['PATH']}",
+            "PGHOST": str(server.directory),
+            "PGUSER": SUPERUSER,
+            "PGDATABASE": "postgres",
+        }
+        _run(server, Path("/bin/sh"), "-eu", "-c", script, environment=environment)
 
-def _run(server: Server, program: str, *arguments: object) -> None:
-    command = _as_server_user(postgres_binaries() / program, *arguments)
-    made = subprocess.run(command, check=False, capture_output=True, cwd=server.directory, text=True)
+
+def _manual() -> list[str]:
+    """The commands that the manual gives for this: copy, wait for, promote."""
+    section = MANUAL.read_text(encoding="utf-8").partition("## Fail over")[2].partition("\n## ")[0]
+    found = BLOCK.findall(section)
+    assert len(found) == 3, "the manual has three steps"
+    return list(found)
+
+
+def _run(server: Server, program: Path, *arguments: object, environment: dict[str, str] | None = None) -> None:
+    command = _as_server_user(program, *arguments)
+    made = subprocess.run(command, check=False, capture_output=True, cwd=server.directory, text=True, env=environment)
     if made.returncode != 0:
-        raise RuntimeError(f"{program} failed: {made.stderr}")
+        raise RuntimeError(f"{program.name} failed: {made.stderr}")
