@@ -55,7 +55,7 @@ class NumberAttribute(Part):
 
 
 class DateAttribute(Part):
-    """A question for a day, answered YYYY-MM-DD."""
+    """A question for a day, answered YYYY-MM-DD, from 1900 to 2199."""
 
     kind: Literal["date"]
     label: Wording

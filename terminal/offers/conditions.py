@@ -23,7 +23,16 @@ from terminal.offers.prepared import PreparedOffer
 from terminal.offers.pricing import amount_fen
 from terminal.offers.proofs import NumberProof, Proof, SeenProof, VoucherProof
 from terminal.offers.refusal import Refusal, RefusalCode, joined
-from terminal.offers.sale import ANSWER_CHARS_MAX, QUANTITY_MAX, SALE_LINES_MAX, Place, Sale, SaleLine
+from terminal.offers.sale import (
+    ANSWER_CHARS_MAX,
+    DAY_FIRST,
+    DAY_LAST,
+    QUANTITY_MAX,
+    SALE_LINES_MAX,
+    Place,
+    Sale,
+    SaleLine,
+)
 from terminal.offers.values import AMOUNT_FEN_MAX
 from terminal.offers.voucher import spelt, well_formed
 
@@ -220,10 +229,9 @@ def _is_day(answer: str) -> bool:
     if not _DAY.fullmatch(answer):
         return False
     try:
-        date.fromisoformat(answer)
+        return DAY_FIRST <= date.fromisoformat(answer) <= DAY_LAST
     except ValueError:
         return False
-    return True
 
 
 def _readable(text: str) -> bool:

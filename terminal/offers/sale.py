@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 SALE_LINES_MAX = 50  # of one bill; the longest a counter types by hand
 QUANTITY_MAX = 999  # of one line
 ANSWER_CHARS_MAX = 64  # of a typed answer or document number
+# Days that a counter asks for: births, cards, bookings. A browser's date field takes "0501" for a year.
+DAY_FIRST = date(1900, 1, 1)
+DAY_LAST = date(2199, 12, 31)
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,8 @@ def _answer_reason(offer: Offer, name: str, attribute: Attribute, answer: str) -
 
 def _is_day(answer: str) -> bool:
     try:
-        return datetime.strptime(answer, "%Y-%m-%d").date().isoformat() == answer  # noqa: DTZ007 - a day has no zone
+        day = datetime.strptime(answer, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
+        return day.isoformat() == answer and 1900 <= day.year < 2200
     except ValueError:
         return False
 
