@@ -1,4 +1,4 @@
-"""Who is signed in where: what sessions are; and sessions in memory, gone with the process, bounded in time and number."""
+"""Who is signed in where: what sessions are, and sessions in memory: gone with the process, few and not for long."""
 
 from __future__ import annotations
 

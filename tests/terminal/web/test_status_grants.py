@@ -29,7 +29,17 @@ def grants(left_s: int = 7200, *, leased: bool = True, ended: str | None = None)
     ("language", "words"),
     [
         ("zh", ["总部名额", "看电影（pool）本机未用", "2小时", "12,345 条", "年前的", "已预留", "87 · 801 ms"]),
-        ("en", ["Slices from headquarters", "Winter film (pool) left here", "another 2 hours", "12,345 known", "years old", "801"]),
+        (
+            "en",
+            [
+                "Slices from headquarters",
+                "Winter film (pool) left here",
+                "another 2 hours",
+                "12,345 known",
+                "years old",
+                "801",
+            ],
+        ),
     ],
 )
 async def test_slices_and_holds_are_shown(
