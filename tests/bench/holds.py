@@ -7,6 +7,7 @@ run and under the same ingest: inserting one row of a hold's size into the same 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import secrets
 import tempfile
@@ -68,6 +69,12 @@ class Scene:
     url: str
     book_hash: str
     storage: Storage
+    headquarters: int  # process ids of the two services
+    postgres: int
+
+    def processor_ms(self) -> tuple[float, float]:
+        """What headquarters and PostgreSQL have computed so far, their children included."""
+        return _processor_ms(self.headquarters), _processor_ms(self.postgres)
 
 
 def measure_holds(*, quick: bool) -> None:
@@ -84,8 +91,9 @@ def measure_holds(*, quick: bool) -> None:
         ):
             with ExitStack() as under:
                 ingested = under.enter_context(_ingest(stage, batches, entries)) if entries else None
-                line(f"{name}: slices suffice", _told(_holds(stage, seconds, pool=False)))
-                line(f"{name}: slices are empty", _told(_holds(stage, seconds, pool=True)))
+                for lack, pool in (("slices suffice", False), ("slices are empty", True)):
+                    load, computed = _holds(stage, seconds, pool=pool)
+                    line(f"{name}: {lack}", _told(load), "" if entries else computed)
                 line(f"{name}: raw single inserts", _told(_raw(stage, seconds)))
                 if ingested is None:
                     continue
@@ -108,7 +116,9 @@ def scene() -> Iterator[Scene]:
         try:
             with storage.read() as connection:
                 book = releases.content_of(connection, 1)
-            yield Scene(city.headquarters.port, url, book.hash, storage)
+            process = city.headquarters.process
+            assert process is not None
+            yield Scene(city.headquarters.port, url, book.hash, storage, process.pid, cluster.process.pid)
         finally:
             storage.close()
 
@@ -116,11 +126,15 @@ def scene() -> Iterator[Scene]:
 # --- holds ------------------------------------------------------------------------------------------------------------
 
 
-def _holds(stage: Scene, seconds: float, *, pool: bool) -> Load:
+def _holds(stage: Scene, seconds: float, *, pool: bool) -> tuple[Load, str]:
+    """What came of it, and what each hold cost the two processors in all."""
     senders = [_enrolled(stage, new_sender(f"hold-{secrets.token_hex(4)}")) for _ in range(TERMINALS)]
     count = int(RATE * (seconds + WARM_UP_S))
+    before = stage.processor_ms()
     with apart(hold_load, stage.port, stage.book_hash, senders, count, pool) as asking:
-        return asking.result()
+        load = asking.result()
+    ours, theirs = (now - then for now, then in zip(stage.processor_ms(), before, strict=True))
+    return load, f"{ours / count:.1f} ms of the workers, {theirs / count:.1f} of PostgreSQL"
 
 
 def hold_load(
@@ -330,6 +344,20 @@ def _fill(dsn: str, cards: int, first: int) -> None:
                 key = f"{OFFER}|tickets|card=v1:{number:064x}|{CAMPAIGN}"
                 told = (key, OFFER, "tickets", "flag", 2, 1, False, "", 0, 0, 2, 0)
                 copy.write_row((*told, signed_fingerprint(key), version[0]))
+
+
+def _processor_ms(pid: int) -> float:
+    """User and system time of a process, of its living children, and of those that have ended."""
+    own = _times(pid)
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    ticks = sum(own) + sum(sum(_times(int(child))[:2]) for child in children)
+    return ticks * 1000 / os.sysconf("SC_CLK_TCK")
+
+
+def _times(pid: int) -> tuple[int, ...]:
+    """Ticks: user, system, and both of children that have ended (proc(5), fields 14 to 17)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return tuple(int(field) for field in fields[11:15])
 
 
 def _told(load: Load) -> str:
