@@ -55,6 +55,29 @@ class Plan:
     disk_deaths: float  # share of the tills that lose their disk once
     clock_jumps_per_day: float
     closed_at_night: bool
+    lively: bool  # tills speak before and after each customer, as with a heartbeat of seconds
+
+    @classmethod
+    def beijing(cls, tills: int, days: int) -> Plan:
+        """A city on usual days: good lines with a bad one here and there, PCs that are switched off at night."""
+        return cls(
+            tills=tills,
+            members=tills * 30,
+            pool=tills * 10,
+            days=days,
+            customers_per_day=15.0 / days,  # half of them come in opening hours: for more tickets than there are
+            sync_s=43_200.0,
+            weather=Weather(0.01, 0.01, 0.001, 0.005, 0.005),
+            cuts_per_day=0.02,
+            cut_h_max=72.0,
+            crashes_per_day=0.02,
+            reboots_per_day=0.01,
+            backups_per_day=0.01,
+            disk_deaths=0.005,
+            clock_jumps_per_day=0.02,
+            closed_at_night=True,
+            lively=True,
+        )
 
     @classmethod
     def of(cls, chance: random.Random) -> Plan:
@@ -81,6 +104,7 @@ class Plan:
             disk_deaths=chance.choice((0.0, 0.0, 0.2, 0.5)),
             clock_jumps_per_day=chance.uniform(0, 0.5),
             closed_at_night=chance.random() < 0.5,
+            lively=chance.random() < 0.2,
         )
 
 
@@ -98,6 +122,7 @@ class City:
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._ids = itertools.count(1)
+        self._versions: dict[str, str] = {}  # of the leases that each till has
         self._loop = asyncio.new_event_loop()
         for number in range(plan.tills):
             self._build(number, directory)
@@ -174,13 +199,25 @@ class City:
         self.later(self.chance.expovariate(per_day / 86_400), again)
 
     def _customer(self, till: Till) -> None:
-        units = self.chance.choice((1, 2, 2, 2))
-        redemption = till.serve(Wish(self.chance.randrange(self.plan.members), units))
-        if self.chance.random() < PUSHED_AT_ONCE:
+        wish = Wish(self.chance.randrange(self.plan.members), self.chance.choice((1, 2, 2, 2)))
+        if self.plan.lively:
+            self._sync(till)
+        self._serve(till, wish, patient=self.plan.lively)
+
+    def _serve(self, till: Till, wish: Wish, *, patient: bool) -> None:
+        """A sale, or no sale. Who is patient asks again half a minute later, when others may have given back some."""
+        before = self.story.unserved
+        redemption = till.serve(wish)
+        if patient and redemption is None and self.story.unserved > before:
+            self.story.unserved = before
+            self._heartbeats()
+            self.later(30, lambda: self._serve(till, wish, patient=False))
+            return
+        if self.plan.lively or self.chance.random() < PUSHED_AT_ONCE:
             self.later(self.chance.uniform(1, 10), lambda: self._sync(till))
         if redemption is None:
             return
-        what = self.chance.random()
+        units, what = wish.units, self.chance.random()
         settle_s = self.chance.uniform(20, 600)
         if what < 0.90:
             self.later(settle_s, lambda: till.complete(redemption))
@@ -193,16 +230,29 @@ class City:
     def _sync(self, till: Till) -> None:
         till.sync()
         self._look_at(till)
+        if not till.retired:
+            self._versions[till.place.terminal] = till.ledger.allowances.lease().version
+
+    def _heartbeats(self) -> None:
+        """Every till whose line is up hears within seconds that it is asked for something."""
+        asked = self.headquarters.asked()
+        for till in self.tills:
+            name = till.place.terminal
+            if not till.retired and not till.road.cut and asked.get(name) != self._versions.get(name):
+                self._sync(till)
 
     def _look_at(self, till: Till) -> None:
         """An honest person at headquarters: a till that was only off is let go on, one from a copy is retired."""
-        if till.retired or self.headquarters.states()[till.place.terminal] == "quarantined":
+        if till.retired or self.headquarters.state_of(till.place.terminal) == "quarantined":
             self._retire(till)
         elif (fault := till.agent.feed_faults().get("leases")) is not None and fault.code == "lease-frozen":
             if till.restored:
                 self._retire(till)
             else:
                 self.headquarters.release(till.place.terminal)
+        elif not till.restored and self.headquarters.frozen_at(till.place.terminal):
+            self.story.counts["released"] += 1
+            self.headquarters.release(till.place.terminal)
 
     def _retire(self, till: Till) -> None:
         if not till.retired:

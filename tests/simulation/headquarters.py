@@ -23,6 +23,7 @@ from sync.headquarters.pools.accounting import Accounting
 from sync.headquarters.pools.feeds import LeasesFeed, UsageFeed
 from sync.headquarters.pools.settling import release_frozen
 from sync.headquarters.pools.tables import allotments, pools
+from sync.headquarters.pools.tables import leases as leases_table
 from sync.headquarters.pools.terms import OneBook
 from sync.headquarters.projection import Place
 from sync.headquarters.storage import open_storage
@@ -134,6 +135,18 @@ class Headquarters:
         with suppress(Exception), self.storage.write() as connection:
             release_frozen(connection, terminal, by=OPERATOR, now=self.clock())
 
+    def asked(self) -> dict[str, str]:
+        """What the feed of leases says to each terminal: another version than it has is a reason to exchange."""
+        with self.storage.read() as connection:
+            return {row.terminal: str(row.asked) for row in connection.execute(select(leases_table))}
+
+    def frozen_at(self, terminal: str) -> int:
+        """Units there that may not be sold until a person decides."""
+        with self.storage.read() as connection:
+            return int(
+                connection.scalar(select(func.sum(allotments.c.frozen)).where(allotments.c.terminal == terminal)) or 0
+            )
+
     # --- what it has in the end ---------------------------------------------------------------------------------------
 
     def hashes(self, terminal: str) -> list[tuple[int, str]]:
@@ -156,12 +169,11 @@ class Headquarters:
             columns = (flags.c.terminal, flags.c.sequence, flags.c.code, flags.c.detail)
             return [tuple(row) for row in connection.execute(select(*columns))]  # type: ignore[misc]
 
-    def sequence_of(self, redemption: str) -> tuple[str, int] | None:
-        """Terminal and sequence of the entry that authorised it."""
-        query = select(redemptions.c.terminal, redemptions.c.sequence).where(redemptions.c.id == redemption)
+    def places(self) -> dict[str, str]:
+        """Of every redemption, `terminal/sequence` of the entry that authorised it."""
+        columns = (redemptions.c.id, redemptions.c.terminal, redemptions.c.sequence)
         with self.storage.read() as connection:
-            found = connection.execute(query).one_or_none()
-        return None if found is None else (found.terminal, found.sequence)
+            return {row.id: f"{row.terminal}/{row.sequence}" for row in connection.execute(select(*columns))}
 
     def pool(self, key_prefix: str) -> dict[str, int]:
         """The sums of one shared pool, and what the allotments say of it."""
@@ -187,10 +199,10 @@ class Headquarters:
             "frozen": int(sums.frozen or 0),
         }
 
-    def states(self) -> dict[str, str]:
-        """The state of each terminal."""
+    def state_of(self, terminal: str) -> str:
+        """What headquarters takes from it."""
         with self.storage.read() as connection:
-            return {row.id: row.state for row in connection.execute(select(terminals.c.id, terminals.c.state))}
+            return str(connection.scalar(select(terminals.c.state).where(terminals.c.id == terminal)))
 
     def close(self) -> None:
         self.storage.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.simulation.city import City
+from tests.simulation.story import Ticket
 from tests.simulation.till import OFFER
 
 POOL_KEY = f"{OFFER}|pool|"
@@ -67,22 +68,19 @@ def _excess_is_flagged(city: City) -> int:
     codes: dict[str, set[str]] = {}
     for terminal, sequence, code, _ in city.headquarters.flags():
         codes.setdefault(f"{terminal}/{sequence}", set()).add(code)
-    standing = city.headquarters.standing()
+    standing, places = city.headquarters.standing(), city.headquarters.places()
+    by_member: dict[int, list[Ticket]] = {}
+    for ticket in city.story.tickets.values():
+        by_member.setdefault(ticket.member, []).append(ticket)
     over = 0
-    for member in city.story.by_member:
-        mine = [ticket for ticket in city.story.tickets.values() if ticket.member == member]
+    for member, mine in by_member.items():
         known = [ticket for ticket in mine if standing.get(ticket.redemption, 0) > 0]
         if sum(standing[ticket.redemption] for ticket in known) <= city.story.per_card:
             continue
         over += 1
         if not any(ticket.granted in ("flag", "lease") for ticket in known):
             city.story.fail(f"member {member} got too much, and each time by a hold")
-        flagged = False
-        for ticket in known:
-            place = city.headquarters.sequence_of(ticket.redemption)
-            assert place is not None
-            flagged = flagged or "over-limit" in codes.get(f"{place[0]}/{place[1]}", set())
-        if not flagged:
+        if not any("over-limit" in codes.get(places[ticket.redemption], set()) for ticket in known):
             city.story.fail(f"member {member} got too much, and nobody was told")
     for where, found in codes.items():
         if "after-lease" in found:
