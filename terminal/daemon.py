@@ -15,10 +15,10 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -57,6 +57,9 @@ from terminal.status import Status, condition_told
 from terminal.vouchers.desk import VoucherDesk
 from terminal.web.app import WebParts, create_app
 from terminal.web.fault import create_fault_app
+
+if TYPE_CHECKING:
+    from sync.feeds import Feed
 
 logger = logging.getLogger(__name__)
 
@@ -141,44 +144,12 @@ class Daemon:
         released = ReleasedBook(settings.data_dir, settings.offers.signed_by)
         self.closes = DayCloses(settings.data_dir / DAY_CLOSES_FILE, self.ledger, self.clock.wall)
         self.elsewhere, self._wants = UsageElsewhere(settings.data_dir), Wants()
-        self.agent = Agent(
-            ledger=self.ledger,
-            data_dir=settings.data_dir,
-            url=settings.headquarters.url,
-            clock=self.clock,
-            heartbeat_s=settings.headquarters.heartbeat_s,
-            on_change=self._queue_changed,
-            feeds=(_roll_feed(settings, key), *self._grant_feeds(), BookFeed(released), DaysFeed(self.closes)),
-            on_refused=lambda error: self.ledger.allowances.end(error.code),
-            condition=lambda: condition_told(self.status.now(), self.clock.boot()),
-        )
-        self.holds = Holds(
-            data_dir=settings.data_dir,
-            url=settings.headquarters.url,
-            clock=self.clock,
-            online=lambda: self.agent.online,
-            on_late=lambda redemption, attempt: self._on_loop(self.counter.rights.give_back_late, redemption, attempt),
-        )
+        feeds = (_roll_feed(settings, key), *self._grant_feeds(), BookFeed(released), DaysFeed(self.closes))
+        self.agent = self._make_agent(settings, feeds)
+        self.holds = self._make_holds(settings)
         outcomes = Outcomes(self, self.clock.wall)
         self._book_file = BookFile(settings.offers.book, settings.offers.signed_by, released)
-        self.counter = Counter(
-            place=Place(terminal.merchant, terminal.site, terminal.name),
-            desk=desk,
-            book=self._book_file.load(),
-            ledger=self.ledger,
-            clock=self.clock,
-            events=self.hub,
-            times=settings.counter,
-            slices=settings.offers.slices,
-            keep_proof=_proof_keeper(key),
-            on_entry=self.agent.wake,
-            accept={Authenticity(each) for each in settings.authenticity.accept},
-            on_typed=outcomes.note,
-            vouchers=vouchers,
-            elsewhere=self.elsewhere,
-            holder=self.holds,
-            want=self._wants.note,
-        )
+        self.counter = self._make_counter(settings, desk, vouchers, outcomes, _proof_keeper(key))
         chip_readers = any(reader.kind in CHIP_KINDS for reader in settings.readers)
         chip_first = ChipFirst(outcomes, fallback_s=settings.counter.fallback_s, chip_readers=chip_readers)
         self.supervisor = Supervisor(readers, chip_first)
@@ -217,6 +188,58 @@ class Daemon:
     def today(self) -> date:
         """The business day: Shanghai's calendar day now."""
         return self.clock.wall().astimezone(SHANGHAI).date()
+
+    # --- the parts ------------------------------------------------------------------------------------------------
+
+    def _make_agent(self, settings: TerminalSettings, feeds: Sequence[Feed]) -> Agent:
+        return Agent(
+            ledger=self.ledger,
+            data_dir=settings.data_dir,
+            url=settings.headquarters.url,
+            clock=self.clock,
+            heartbeat_s=settings.headquarters.heartbeat_s,
+            on_change=self._queue_changed,
+            feeds=feeds,
+            on_refused=lambda error: self.ledger.allowances.end(error.code),
+            condition=lambda: condition_told(self.status.now(), self.clock.boot()),
+        )
+
+    def _make_holds(self, settings: TerminalSettings) -> Holds:
+        return Holds(
+            data_dir=settings.data_dir,
+            url=settings.headquarters.url,
+            clock=self.clock,
+            online=lambda: self.agent.online,
+            on_late=lambda redemption, attempt: self._on_loop(self.counter.rights.give_back_late, redemption, attempt),
+        )
+
+    def _make_counter(
+        self,
+        settings: TerminalSettings,
+        desk: MembershipDesk,
+        vouchers: VoucherDesk | None,
+        outcomes: Outcomes,
+        keep_proof: Callable[[str], str],
+    ) -> Counter:
+        terminal = settings.terminal
+        return Counter(
+            place=Place(terminal.merchant, terminal.site, terminal.name),
+            desk=desk,
+            book=self._book_file.load(),
+            ledger=self.ledger,
+            clock=self.clock,
+            events=self.hub,
+            times=settings.counter,
+            slices=settings.offers.slices,
+            keep_proof=keep_proof,
+            on_entry=self.agent.wake,
+            accept={Authenticity(each) for each in settings.authenticity.accept},
+            on_typed=outcomes.note,
+            vouchers=vouchers,
+            elsewhere=self.elsewhere,
+            holder=self.holds,
+            want=self._wants.note,
+        )
 
     # --- the readers' threads hand over to the event loop --------------------------------------------------------
 
