@@ -97,7 +97,7 @@ def _roll(connection: Connection) -> Iterator[Matter]:
         if view.state in (ImportState.WAITING, ImportState.SECOND):
             suspicious = view.preview.suspicious
             key = "list-suspicious" if suspicious else "list"
-            yield Matter(key, view.preview.changes, f"/roll/{view.id}", CHECKERS, str(view.id), grave=suspicious)
+            yield Matter(key, view.preview.changes, f"/roll/{view.id}", CHECKERS, grave=suspicious)
 
 
 def _findings(connection: Connection) -> Iterator[Matter]:

@@ -26,6 +26,7 @@ from sync.headquarters.money.desk import CLOSES, READS, SETTLES, MoneyDesk
 from sync.headquarters.money.document import Line, totals_of
 from sync.headquarters.money.merchants import page_of_merchants
 from sync.headquarters.money.months import MONTH_PATTERN, day_of, following, month_of, preceding
+from sync.headquarters.money.review import YEAR_MIN
 from sync.headquarters.money.settlement import LINES_SHOWN_MAX
 from sync.headquarters.money.sheets import percent
 from sync.headquarters.money.steps import WHOLE_BP
@@ -133,6 +134,7 @@ class _Shown:
             months=[(each.month, each.sums) for each in review.months],
             offers=[(each.offer, each.sums) for each in review.offers],
             may_note=may_note,
+            year_min=YEAR_MIN,
             today=today,
         )
 

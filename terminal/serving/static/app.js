@@ -74,13 +74,11 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     return;
   }
   part.lastAnswer = event.detail.serverResponse;
-  part.lastScrolls = [...part.querySelectorAll(".scroll")].map((box) => [box.getAttribute("aria-labelledby"), box.scrollLeft]);
+  part.lastScrolls = [...part.querySelectorAll(".scroll")].map((box) => box.scrollLeft);
 });
 document.addEventListener("htmx:afterSwap", (event) => {
-  for (const [name, left] of event.detail.target.lastScrolls ?? []) {
-    const box = name && event.detail.target.querySelector(`.scroll[aria-labelledby="${name}"]`);
-    if (box) box.scrollLeft = left;
-  }
+  const lefts = event.detail.target.lastScrolls ?? [];
+  event.detail.target.querySelectorAll(".scroll").forEach((box, number) => { box.scrollLeft = lefts[number] ?? 0; });
 });
 
 document.addEventListener("htmx:afterSwap", (event) => {
