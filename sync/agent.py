@@ -100,14 +100,15 @@ class Agent:
         on_change: Callable[[], None] = lambda: None,
         transport: httpx.BaseTransport | None = None,
         jitter: Callable[[], float] = random.random,
-        feeds: Sequence[Feed] = (),
+        feeds: Sequence[Feed] | Callable[[], Sequence[Feed]] = (),
         on_refused: Callable[[JingkaError], None] = lambda _: None,
         condition: Callable[[], Condition | None] = lambda: None,
     ) -> None:
         """`url` empty: no headquarters is set, entries are kept. `on_change` is called from the agent's thread, when
         `status` has changed in `enrolled`, `online`, `waiting` or the kind of error; it must return at once.
         `on_refused`: told from the same thread when headquarters provably does not accept this terminal any more.
-        `condition`: how the terminal is, asked from that thread before each heartbeat.
+        `condition`: how the terminal is, asked from that thread before each heartbeat. `feeds`: what is fetched, or
+        what makes it when the line is opened.
         """
         self._outbox = ledger
         self._data_dir = data_dir
@@ -117,7 +118,7 @@ class Agent:
         self._on_change = on_change
         self._transport = transport
         self._jitter = jitter
-        self._feeds = tuple(feeds)
+        self._feeds = feeds
         self._on_refused = on_refused
         self._condition = condition
         self._stamp: object = None  # of the key and the enrolment in use
@@ -350,13 +351,14 @@ class Agent:
         line = Line(self._url, key=key, key_id=enrolment.terminal, transport=self._transport)
         self._on_close.callback(line.close)
         upload = Upload(self._outbox, line, enrolment, self._clock, self._condition)
-        if self._feeds:
+        feeds = tuple(self._feeds() if callable(self._feeds) else self._feeds)
+        if feeds:
             from sync.feeds import Feeds, Source
 
             # A line of its own: a person's `push_now` need not wait for a book.
             fetching = Line(self._url, key=key, key_id=enrolment.terminal, transport=self._transport)
             self._on_close.callback(fetching.close)
-            self._following = Feeds(self._feeds, time.monotonic)
+            self._following = Feeds(feeds, time.monotonic)
             self._source = Source(fetching, enrolment, upload.now)
         return upload
 

@@ -34,13 +34,10 @@ from drivers.outcomes import Outcomes
 from drivers.reader import ReaderStatus
 from drivers.supervision import Supervisor
 from sync.agent import Agent
-from sync.book_feed import BookFeed
-from sync.days import DaysFeed
 from sync.elsewhere import UsageElsewhere
 from sync.grants import Leases, UsageFeed, Wants
 from sync.holds import Holds
 from sync.released_book import ReleasedBook
-from sync.roll_feed import RollFeed, RollFiles
 from terminal.book_file import BookFile
 from terminal.counter import Counter
 from terminal.demo_cards import DemoCardPlayer
@@ -144,8 +141,7 @@ class Daemon:
         released = ReleasedBook(settings.data_dir, settings.offers.signed_by)
         self.closes = DayCloses(settings.data_dir / DAY_CLOSES_FILE, self.ledger, self.clock.wall)
         self.elsewhere, self._wants = UsageElsewhere(settings.data_dir), Wants()
-        feeds = (_roll_feed(settings, key), *self._grant_feeds(), BookFeed(released), DaysFeed(self.closes))
-        self.agent = self._make_agent(settings, feeds)
+        self.agent = self._make_agent(settings, lambda: self._feeds(settings, key, released))
         self.holds = self._make_holds(settings)
         outcomes = Outcomes(self, self.clock.wall)
         self._book_file = BookFile(settings.offers.book, settings.offers.signed_by, released)
@@ -191,7 +187,7 @@ class Daemon:
 
     # --- the parts ------------------------------------------------------------------------------------------------
 
-    def _make_agent(self, settings: TerminalSettings, feeds: Sequence[Feed]) -> Agent:
+    def _make_agent(self, settings: TerminalSettings, feeds: Callable[[], Sequence[Feed]]) -> Agent:
         return Agent(
             ledger=self.ledger,
             data_dir=settings.data_dir,
@@ -267,6 +263,19 @@ class Daemon:
             },
         )
 
+    def _feeds(self, settings: TerminalSettings, key: ProgrammeKey, released: ReleasedBook) -> Sequence[Feed]:
+        """What headquarters hands out, the roll first, for a lost card cannot wait. Made when the line is opened: what
+        they import is no part of the start.
+        """
+        from sync.book_feed import BookFeed
+        from sync.days import DaysFeed
+        from sync.roll_feed import RollFeed, RollFiles
+
+        membership = settings.membership
+        changes = membership.changes or membership.roll.with_name(f"{membership.roll.name}.changes")
+        roll = RollFeed(RollFiles(membership.roll, changes, settings.data_dir), key)
+        return (roll, *self._grant_feeds(), BookFeed(released), DaysFeed(self.closes))
+
     def _grant_feeds(self) -> tuple[Leases, UsageFeed]:
         """What headquarters lets this terminal spend, and what others used."""
 
@@ -338,13 +347,6 @@ def _check_enrolment(settings: TerminalSettings) -> None:
     if (known.terminal, known.merchant, known.site) != (ours.name, ours.merchant, ours.site):
         enrolled = f"{known.terminal} ({known.merchant}, {known.site})"
         raise EnrolledElsewhere("start", f"{ours.name} ({ours.merchant}, {ours.site})", enrolled=enrolled)
-
-
-def _roll_feed(settings: TerminalSettings, key: ProgrammeKey) -> RollFeed:
-    """Keeps the desk's two files as headquarters has them; the first feed, for a lost card cannot wait."""
-    membership = settings.membership
-    changes = membership.changes or membership.roll.with_name(f"{membership.roll.name}.changes")
-    return RollFeed(RollFiles(membership.roll, changes, settings.data_dir), key)
 
 
 def _proof_keeper(key: ProgrammeKey) -> Callable[[str], str]:

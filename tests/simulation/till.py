@@ -97,7 +97,7 @@ class RoadAgent(Agent):
     def _open(self) -> Upload:
         enrolment = enrolment_of(self.road.terminal, self.merchant, self.site)
         upload = UnsignedUpload(self._outbox, RoadLine(self.road).as_line(), enrolment, self._clock)
-        self._following = Feeds(self._feeds, lambda: self._clock.monotonic_ms() / 1000)  # type: ignore[attr-defined]
+        self._following = Feeds(tuple(self._feeds), lambda: self._clock.monotonic_ms() / 1000)  # type: ignore[attr-defined]
         self._source = RoadSource(self.road).as_source()
         return upload
 
