@@ -6,14 +6,15 @@ import asyncio
 import contextlib
 import gc
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from config.places import PEOPLE_FILE
 from sync.errors import KeyExists
@@ -51,6 +52,7 @@ from sync.headquarters.storage import open_storage
 from sync.headquarters.terminal_api import STATUSES, extra_of, succession_routes, terminal_routes
 from sync.headquarters.workers import Supervisor, listening
 from sync.private_file import create_private
+from sync.signing import DeviceKey
 from sync.wire import BODY_BYTES_MAX
 from terminal.serving.assets import STATIC_PATH, Assets
 from terminal.serving.guard import LOOPBACK_HOSTS, Guard
@@ -135,95 +137,45 @@ def _serve_alone(settings: HqSettings, shared: socket.socket | None = None) -> i
     return 0 if server.started else 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What one worker is made of."""
+
+    settings: HqSettings
+    key: DeviceKey
+    hq: Headquarters
+    gate: Gate
+    hub: Hub
+    arrivals: Arrivals
+    roll: RollOffice
+    books: ReleasedBooks
+    campaigns: CampaignDesk
+    money: MoneyDesk
+    names: Names
+    assets: Assets
+    pages: Pages
+
+
 def create_app(settings: HqSettings, clock: Callable[[], datetime] = utc_now) -> FastAPI:
     """The application; the database and the key are opened, and made at the first start.
 
     Raises the errors of `open_storage`, of the key file and of the file of people.
     """
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    key = headquarters_key(settings.data_dir)
-    storage = open_storage(settings.database_url, settings.data_dir)
-    people = _people(settings.data_dir / PEOPLE_FILE, StoredLockouts(storage, utc_now))
-    sessions = StoredSessions(COOKIE, storage, person_of=people.current, clock=utc_now, idle_s=SESSION_IDLE_S)
-    gate = Gate(people, sessions)
-    roll = RollOffice(settings, storage, clock)
-    books = ReleasedBooks()
-    hq = Headquarters(
-        storage,
-        key,
-        clock_skew_s_max=settings.clock_skew_s_max,
-        code_life_s=settings.code_life_s,
-        clock=clock,
-        judges=(ClockJudge(settings.clock_skew_s_max), OfferJudge(), roll.judge, Accounting(books), settle),
-        feeds=(BookFeed(), roll.feed, LeasesFeed(clock), UsageFeed(clock, books), DaysFeed()),
-    )
-    money = MoneyDesk(storage, clock, key, former_keys(settings.data_dir))
-    campaigns = CampaignDesk(storage, clock, release_key_file(settings))
-    hub = Hub()
-    arrivals = Arrivals(hub, storage.engine)
-    assets = Assets()
-    names = Names(storage)
-    pages = Pages(
-        HERE / "templates",
-        catalogue=load_catalogue(SERVING_LOCALE, HERE / "locale"),
-        assets=assets,
-        nav=NAV,
-        visitor=gate.visitor,
-        default_language=settings.language,
-        data_words=names.words,
-    )
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        arrivals.begin()
-        roll.start()
-        warming = asyncio.create_task(asyncio.to_thread(pages.warm))
-        try:
-            yield
-        finally:
-            arrivals.end()
-            await asyncio.to_thread(roll.stop)
-            hub.close()
-            await warming
-            hq.storage.close()
-
+    parts = _make_parts(settings, clock)
     app = FastAPI(
         title="京卡 headquarters",
         version=version("jingka-terminal"),
         docs_url=None,  # the documentation page would load scripts from elsewhere; /openapi.json is served
         redoc_url=None,
         responses=PROBLEM_RESPONSES,
-        lifespan=lifespan,
+        lifespan=lambda _: _running(parts),
     )
     install_problems(
-        app, default_language=settings.language, statuses=STATUSES, extra_of=extra_of, page_of=pages.problem
+        app, default_language=settings.language, statuses=STATUSES, extra_of=extra_of, page_of=parts.pages.problem
     )
-    app.include_router(health_routes(hq))
-    app.include_router(terminal_routes(hq, arrivals, settings.language))
-    app.include_router(session_routes(gate))
-    for router in (
-        succession_routes(settings.data_dir),
-        fleet_routes(hq, gate),
-        fleet_pages(hq, gate, pages),
-        audit_routes(hq, gate),
-        audit_pages(hq, gate, pages),
-    ):
+    for router in _routers(parts):
         app.include_router(router)
-    app.include_router(report_routes(hq, gate))
-    app.include_router(event_routes(hub, gate))
-    app.include_router(office_routes(hq, BookOffice(hq, key), settings.language))
-    app.include_router(book_routes(campaigns, gate))
-    app.include_router(campaign_pages(campaigns, gate, pages))
-    for router in roll.routes(hq, gate, pages):
-        app.include_router(router)
-    for router in pool_routes(hq, books, gate, pages, settings.language):
-        app.include_router(router)
-    app.include_router(days_routes(hq, settings.language))
-    app.include_router(money_routes(money, gate, settings.language))
-    app.include_router(money_pages(money, gate, pages))
-    app.include_router(sign_in_routes(gate, pages, STATUSES))
-    app.include_router(page_routes(hq, gate, pages, names, settings.clock_skew_s_max))
-    app.mount(STATIC_PATH, assets)
+    app.mount(STATIC_PATH, parts.assets)
     app.add_middleware(
         Guard,
         hosts=LOOPBACK_HOSTS | {settings.host, *settings.names},
@@ -231,6 +183,88 @@ def create_app(settings: HqSettings, clock: Callable[[], datetime] = utc_now) ->
         body_bytes_max=BODY_BYTES_MAX,
     )
     return app
+
+
+def _make_parts(settings: HqSettings, clock: Callable[[], datetime]) -> _Parts:
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key = headquarters_key(settings.data_dir)
+    storage = open_storage(settings.database_url, settings.data_dir)
+    people = _people(settings.data_dir / PEOPLE_FILE, StoredLockouts(storage, utc_now))
+    sessions = StoredSessions(COOKIE, storage, person_of=people.current, clock=utc_now, idle_s=SESSION_IDLE_S)
+    gate, hub = Gate(people, sessions), Hub()
+    roll, books, names, assets = RollOffice(settings, storage, clock), ReleasedBooks(), Names(storage), Assets()
+    return _Parts(
+        settings=settings,
+        key=key,
+        hq=Headquarters(
+            storage,
+            key,
+            clock_skew_s_max=settings.clock_skew_s_max,
+            code_life_s=settings.code_life_s,
+            clock=clock,
+            judges=(ClockJudge(settings.clock_skew_s_max), OfferJudge(), roll.judge, Accounting(books), settle),
+            feeds=(BookFeed(), roll.feed, LeasesFeed(clock), UsageFeed(clock, books), DaysFeed()),
+        ),
+        gate=gate,
+        hub=hub,
+        arrivals=Arrivals(hub, storage.engine),
+        roll=roll,
+        books=books,
+        campaigns=CampaignDesk(storage, clock, release_key_file(settings)),
+        money=MoneyDesk(storage, clock, key, former_keys(settings.data_dir)),
+        names=names,
+        assets=assets,
+        pages=Pages(
+            HERE / "templates",
+            catalogue=load_catalogue(SERVING_LOCALE, HERE / "locale"),
+            assets=assets,
+            nav=NAV,
+            visitor=gate.visitor,
+            default_language=settings.language,
+            data_words=names.words,
+        ),
+    )
+
+
+@asynccontextmanager
+async def _running(parts: _Parts) -> AsyncIterator[None]:
+    """The threads and streams of one worker, for as long as it serves."""
+    parts.arrivals.begin()
+    parts.roll.start()
+    warming = asyncio.create_task(asyncio.to_thread(parts.pages.warm))
+    try:
+        yield
+    finally:
+        parts.arrivals.end()
+        await asyncio.to_thread(parts.roll.stop)
+        parts.hub.close()
+        await warming
+        parts.hq.storage.close()
+
+
+def _routers(parts: _Parts) -> Iterator[APIRouter]:
+    """Every room's addresses: terminals', then people's."""
+    hq, gate, pages, language = parts.hq, parts.gate, parts.pages, parts.settings.language
+    yield health_routes(hq)
+    yield terminal_routes(hq, parts.arrivals, language)
+    yield office_routes(hq, BookOffice(hq, parts.key), language)
+    yield days_routes(hq, language)
+    yield session_routes(gate)
+    yield sign_in_routes(gate, pages, STATUSES)
+    yield succession_routes(parts.settings.data_dir)
+    yield fleet_routes(hq, gate)
+    yield fleet_pages(hq, gate, pages)
+    yield audit_routes(hq, gate)
+    yield audit_pages(hq, gate, pages)
+    yield report_routes(hq, gate)
+    yield event_routes(parts.hub, gate)
+    yield book_routes(parts.campaigns, gate)
+    yield campaign_pages(parts.campaigns, gate, pages)
+    yield from parts.roll.routes(hq, gate, pages)
+    yield from pool_routes(hq, parts.books, gate, pages, language)
+    yield money_routes(parts.money, gate, language)
+    yield money_pages(parts.money, gate, pages)
+    yield page_routes(hq, gate, pages, parts.names, parts.settings.clock_skew_s_max)
 
 
 def _people(path: Path, lockouts: Lockouts) -> People:
