@@ -41,7 +41,6 @@ class Row:
     last_contact: datetime | None
     waiting: int | None
     skew_ms: int | None
-    last_sequence: int
     open: int
     up: bool
 

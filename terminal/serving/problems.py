@@ -63,7 +63,7 @@ class RoleMissing(WebError):
     code = "role-missing"
     status = 403
     what = Words("您的角色没有此权限", "your role may not do this")
-    hint = Words("请由店长登录操作", "ask a manager to sign in")
+    hint = Words("请由有此权限的人员（如店长）登录操作", "ask somebody who may, such as a manager, to sign in")
 
 
 class ForeignRequest(WebError):

@@ -113,7 +113,7 @@ async def test_an_open_list_of_steps_stays_open_when_the_page_is_refreshed(
 async def test_the_status_page_is_the_managers(cashier: httpx.AsyncClient, path: str) -> None:
     answer = await cashier.get(path, headers=HTML)
     assert answer.status_code == 403
-    assert "请由店长登录操作" in answer.text
+    assert "请由有此权限的人员（如店长）登录操作" in answer.text
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("GET", "/healthz"), ("POST", "/api/v1/quotes")])
