@@ -9,8 +9,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from config.errors import Language
+from sync.headquarters.app import NAV
 from terminal.demo import OPERATOR, TERMINAL
-from tests.fakes.browser import NARROW, WIDE, chromium, opened, picture, sign_in
+from tests.fakes.browser import NARROW, WIDE, chromium, focus, opened, picture, sign_in
 from tests.fakes.installation import Installation
 
 PERSON, PIN = OPERATOR[0], OPERATOR[3]
@@ -70,3 +71,25 @@ def test_a_redemption_at_the_till_shows_at_headquarters_without_a_reload(
         assert page.evaluate(SAME_LOAD)
         picture(page, tmp_path / "arrived.png")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize(("language", "size"), [("zh", NARROW), ("en", NARROW), ("en", (1280, 900))])
+def test_no_page_is_wider_than_its_screen_and_the_menu_leads_everywhere(
+    language: Language, size: tuple[int, int], site: Installation, browser: Browser
+) -> None:
+    with opened(browser, site.headquarters.url, language, size) as page:
+        sign_in(page, PERSON, PIN)
+        links = page.locator("#nav a")
+        assert links.count() == len(NAV)
+        for link in NAV:
+            if size == NARROW:  # folded away; the keyboard opens it
+                expect(links.first).to_be_hidden()
+                focus(page, page.locator(".bar-menu"), back=True)
+                page.keyboard.press("Enter")
+            entry = page.locator(f'#nav a[href="{link.path}"]')
+            expect(entry).to_be_in_viewport()
+            focus(page, entry)
+            page.keyboard.press("Enter")
+            page.wait_for_url(f"{site.headquarters.url}{link.path}")
+            expect(page.locator(f'#nav a[href="{link.path}"]')).to_have_attribute("aria-current", "page")
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), link.path
