@@ -25,6 +25,7 @@ def older(storage: Storage) -> Storage:
         names = ("complaints", "charges", "decisions", "settlements", "settled_merchants", "subsidy_terms")
         for name in (*names, "day_statements", "settlement_lines", "settlement_steps"):
             connection.execute(text(f"DROP TABLE {name}"))
+        connection.execute(text("DROP INDEX ix_redemptions_open"))  # what later migrations made
         versions = Table("alembic_version", MetaData(), autoload_with=connection)
         connection.execute(delete(versions))
         connection.execute(insert(versions).values(version_num=BEFORE))
