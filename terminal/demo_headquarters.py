@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -62,7 +63,8 @@ def furnish(settings: HqSettings, key: ProgrammeKey, book: str, on_the_roll: OnT
         key_file = release_key_file(settings)
         DeviceKey.load_or_create(key_file)
         desk = CampaignDesk(storage, utc_now, key_file)
-        draft = desk.begin(EDITOR, TITLE, book, "json")
+        readable = json.dumps(json.loads(book), ensure_ascii=False, indent=2)  # for whoever edits the next draft
+        draft = desk.begin(EDITOR, TITLE, readable, "json")
         draft = desk.submit(EDITOR, draft.id, draft.version)
         draft = desk.approve(APPROVER, draft.id, draft.version)
         release = desk.publish(EDITOR, draft.id)

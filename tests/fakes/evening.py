@@ -9,7 +9,7 @@ import random
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from config.zone import SHANGHAI
 from sync.headquarters.ingest import ingest
@@ -63,6 +63,7 @@ def _run_down(storage: Storage, now: datetime) -> None:
         connection.execute(insert(allotments), tills)
         lent = update(pools).where(pools.c.key == pool["key"])
         connection.execute(lent.values(allotted=pools.c.allotted + TILLS * (each + 60)))
+        connection.execute(delete(pool_samples).where(pool_samples.c.key == pool["key"]))  # of a nearly full pool
         rows = []
         for minutes in range(RUN_MINUTES, SAMPLE_MINUTES, -SAMPLE_MINUTES):
             used = int(sold * (1 - minutes / RUN_MINUTES) ** 1.7)
