@@ -12,6 +12,7 @@ from sync.headquarters.errors import StorageUnavailable
 from sync.headquarters.remembered import Remembered
 from sync.headquarters.storage import Storage
 
+LOOK_EVERY_S: Final = 1.0  # a page of a hundred rows asks once, and a new release is named at once
 FOUND_MAX: Final = 500  # merchants that one search by name means; more is no search
 Told = Mapping[str, Mapping[Language, str]]
 
@@ -27,11 +28,11 @@ class BookNames:
 
 
 class Names:
-    """Looks at which book is the newest as often as `Remembered` lets it; reads each book once."""
+    """Looks which book is the newest once a second at the most; reads each book once. Safe from any thread."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._remembered = Remembered()
+        self._remembered = Remembered(held_s_min=LOOK_EVERY_S)
         self._last = BookNames()
 
     def words(self, language: Language) -> Mapping[str, Callable[..., str]]:

@@ -23,8 +23,10 @@ class Remembered:
     Two pages that ask the same at the same moment both ask: nobody waits for another's query.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, held_s_min: float = 0.0) -> None:
+        """`held_s_min`: for what changes seldom, so that even a cheap question is not put over and over."""
         self._clock = clock
+        self._held_s_min = held_s_min
         self._lock = threading.Lock()
         self._answers: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
 
@@ -38,8 +40,9 @@ class Remembered:
             return found
         fresh = ask()
         ended = self._clock()
+        held_s = max(self._held_s_min, min(HELD_S_MAX, SHARE_OF_COST * (ended - began)))
         with self._lock:
-            self._answers[question] = (ended + min(HELD_S_MAX, SHARE_OF_COST * (ended - began)), fresh)
+            self._answers[question] = (ended + held_s, fresh)
             self._answers.move_to_end(question)
             while len(self._answers) > ANSWERS_MAX:
                 self._answers.popitem(last=False)

@@ -231,6 +231,16 @@ def test_an_answer_is_kept_as_long_as_it_was_dear() -> None:
     assert remembered.answer("a", ask) == 3
 
 
+def test_an_answer_that_costs_nothing_is_kept_where_it_changes_seldom() -> None:
+    now = [0.0]
+    remembered = Remembered(lambda: now[0], held_s_min=1.0)
+    assert remembered.answer("a", lambda: 1) == 1
+    now[0] += 0.9
+    assert remembered.answer("a", lambda: 2) == 1
+    now[0] += 0.2
+    assert remembered.answer("a", lambda: 2) == 2
+
+
 def test_an_answer_is_never_kept_for_long() -> None:
     now = [0.0]
 
