@@ -50,11 +50,13 @@ def test_a_suspension_reaches_the_till_in_under_ten_seconds(site: Installation) 
     assert brought.status_code == 201, brought.text
     assert standing_at_the_till(site, "model-worker") == "active"  # the roll that the till was installed with
     number = brought.json()["summary"]["id"]
-    assert site.operator.post(f"/api/v1/roll/lists/{number}/confirm").json()["state"] == "done"
-    reaches(site, "model-worker", "unknown")  # headquarters' roll is in force, and this card is not on it
+    # Most cards of the demonstration would be withdrawn by this short list: that takes two persons.
+    assert site.operator.post(f"/api/v1/roll/lists/{number}/confirm").json()["state"] == "second"
+    assert site.approver.post(f"/api/v1/roll/lists/{number}/confirm").json()["state"] == "done"
+    reaches(site, "model-worker", "withdrawn")  # headquarters' roll is in force, and this card is no longer on the list
     assert standing_at_the_till(site, "member") == "active"
     state = json.loads((site.terminal_dir / STATE_FILE).read_text())
-    assert (state["version"], state["base_version"]) == (3, 3)
+    assert 0 < state["base_version"] <= state["version"]
 
     times = []
     for action, standing in (("suspend", "suspended"), ("reinstate", "active"), ("lose", "lost")):

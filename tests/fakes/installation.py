@@ -252,6 +252,11 @@ class Installation:
 
     hq = operator
 
+    @property
+    def approver(self) -> httpx.Client:
+        """Headquarters' API for the approver a01."""
+        return self._signed_in("person", self.headquarters, "a01", OPERATOR[3])
+
     def _signed_in(self, name_key: str, service: Service, person: str, pin: str) -> httpx.Client:
         since, client = self._clients.get(person, (0, None))
         if client is not None and since == service.starts:

@@ -19,6 +19,8 @@ AUTONOMY_H: Final = 8.0
 SLICED_SHARE: Final = 0.5
 # A terminal that has sold nothing yet counts as selling so much: it gets a first few units where the pool is rich.
 BASE_RATE: Final = 0.25  # units per hour
+# Where the pool is rich, nobody is left with less for an outage: an evening at a quiet counter.
+RESERVE: Final = 40  # units
 # Sales fade by half in so long: a quiet hour after a rush gives units back, a quiet minute does not.
 HALF_LIFE_H: Final = 2.0
 # A slice is left alone until it is this far from what it should be: each change costs an exchange.
@@ -110,8 +112,8 @@ def life_s(pool: PoolState) -> int:
 
 
 def _target(pool: PoolState, at: SliceState) -> int:
-    """Hours of sales, at most this terminal's part of the share that may be out."""
+    """Hours of sales or the reserve, at most this terminal's part of the share that may be out."""
     rate = max(BASE_RATE, rate_of(at.recent))
     everyone = max(rate, rate_of(pool.recent) + BASE_RATE * pool.terminals)
     part = pool.left * SLICED_SHARE * rate / everyone
-    return int(min(math.ceil(rate * AUTONOMY_H) + at.wanted, part))
+    return int(min(max(math.ceil(rate * AUTONOMY_H), RESERVE) + at.wanted, part))

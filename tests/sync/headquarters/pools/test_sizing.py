@@ -12,6 +12,7 @@ from sync.headquarters.pools.sizing import (
     AUTONOMY_H,
     LIFE_S_LAST,
     LIFE_S_PLENTY,
+    RESERVE,
     SLICED_SHARE,
     PoolState,
     SliceState,
@@ -61,6 +62,13 @@ def test_slices_shrink_as_the_pool_runs_down(pool: PoolState, at: SliceState, so
     )
     assert decide(later, at).target <= decide(pool, at).target
     assert life_s(later) <= life_s(pool)
+
+
+def test_a_quiet_terminal_is_not_left_without_where_the_pool_is_rich() -> None:
+    quiet = SliceState(0, recent=0.0)
+    assert decide(PoolState(20_000, 0, 0, 0, recent=0.0, terminals=1), quiet).grow == RESERVE
+    assert decide(PoolState(20_000, 0, 0, 0, recent=0.0, terminals=5_000), quiet).grow == 2, "its part of the half"
+    assert decide(PoolState(20_000, 0, 0, 19_990, recent=0.0, terminals=50), quiet).target == 0, "the last go by holds"
 
 
 def test_a_busy_terminal_can_sell_for_hours_without_a_line() -> None:
