@@ -22,6 +22,7 @@ from sync.headquarters.projection import Place
 from sync.headquarters.storage import Storage, insert_or
 from sync.headquarters.tables import TerminalState, nonces
 from sync.signing import DeviceKey, HttpRequest, HttpResponse, sign_response, verify_request
+from sync.wire import decode_body
 
 # A terminal that drains a backlog sends some 20 requests a second; each is remembered for the clock's window (5 min).
 NONCES_PER_KEY_MAX: Final = 20_000
@@ -71,6 +72,12 @@ class Caller:
     skew_ms: int
     claim: NonceClaim
     place: Place | None = None
+
+
+def plain_body(request: HttpRequest) -> bytes:
+    """The body, decompressed. Raises `BodyTooLarge`, `EncodingUnknown`, `MessageMalformed`."""
+    encoding = next((value for name, value in request.headers.items() if name.lower() == "content-encoding"), None)
+    return decode_body(request.body, encoding)
 
 
 class Door:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 
 from sync.errors import ChainForked, MessageMalformed, SequenceGap, TerminalRevoked
 from sync.headquarters import enrolment, fleet, keys
-from sync.headquarters.door import Door
+from sync.headquarters.door import Door, plain_body
 from sync.headquarters.feeds import Feed
 from sync.headquarters.ingest import Forked, Judge, Missing, Outcome, Revoked, Taken, ingest
 from sync.headquarters.people import audit
@@ -28,7 +28,6 @@ from sync.wire import (
     EnrolmentRequest,
     EntryBatch,
     Flag,
-    decode_body,
     parse_message,
     timestamp,
 )
@@ -89,7 +88,7 @@ class Headquarters:
         """
         now = self.clock()
         caller = self.door.identify(request, terminal, now)
-        batch = parse_message(EntryBatch, decode_body(request.body, _encoding(request)))
+        batch = parse_message(EntryBatch, plain_body(request))
         if batch.terminal != terminal:
             raise MessageMalformed("push", terminal, reason="terminal: another one's batch")
         with self.storage.write() as connection:
@@ -125,7 +124,7 @@ class Headquarters:
         now = self.clock()
         with self.storage.write() as connection:
             enrolment.count_attempt(connection, address, now)
-        asked = parse_message(EnrolmentRequest, decode_body(request.body, _encoding(request)))
+        asked = parse_message(EnrolmentRequest, plain_body(request))
         caller = self.door.identify_newcomer(request, asked.public_key, now)
         with self.storage.write() as connection:
             caller.claim.take(connection, now)
@@ -140,7 +139,7 @@ class Headquarters:
         """
         now = self.clock()
         caller = self.door.identify(request, terminal, now)
-        asked = parse_message(KeyRotation, decode_body(request.body, _encoding(request)))
+        asked = parse_message(KeyRotation, plain_body(request))
         with self.storage.write() as connection:
             caller.claim.take(connection, now)
             answer = keys.pin(connection, caller, asked, now)
@@ -174,7 +173,3 @@ def _taken(outcome: Outcome, terminal: str) -> Taken:
             raise ChainForked("push", terminal, expected=expected, sequence=expected)
         case Revoked():
             raise TerminalRevoked("push", terminal)
-
-
-def _encoding(request: HttpRequest) -> str | None:
-    return next((value for name, value in request.headers.items() if name.lower() == "content-encoding"), None)

@@ -24,11 +24,12 @@ from sync.headquarters import fleet
 from sync.headquarters.books import releases, stages
 from sync.headquarters.books.errors import BookNotReleased
 from sync.headquarters.books.stages import InForce
+from sync.headquarters.door import plain_body
 from sync.headquarters.projection import Place
 from sync.headquarters.service import Headquarters
 from sync.headquarters.terminal_api import answered, http_request, problems
 from sync.signing import DeviceKey, HttpRequest
-from sync.wire import ProblemCode, decode_body, parse_message, timestamp
+from sync.wire import ProblemCode, parse_message, timestamp
 from sync.wire_book import (
     BOOK_PATH,
     FEED,
@@ -103,8 +104,7 @@ class BookOffice:
         """Note what the terminal has. Raises the errors of `Door.identify` and of a message, `NonceReplayed`."""
         now = self._hq.clock()
         caller = self._hq.door.identify(request, terminal, now)
-        encoding = next((text for name, text in request.headers.items() if name.lower() == "content-encoding"), None)
-        held = parse_message(BookHeld, decode_body(request.body, encoding))
+        held = parse_message(BookHeld, plain_body(request))
         with self._hq.storage.write() as connection:
             caller.claim.take(connection, now)
             known = _known(connection, held)

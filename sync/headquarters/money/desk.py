@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from sync.errors import MessageMalformed
+from sync.headquarters.door import plain_body
 from sync.headquarters.keys import load_successions
 from sync.headquarters.money import complaints, conflicts, days, settlement
 from sync.headquarters.money.complaints import ComplaintView, NewComplaint, Outcome
@@ -21,7 +22,7 @@ from sync.headquarters.money.terms import NewTerms, set_terms
 from sync.headquarters.service import Headquarters
 from sync.headquarters.storage import Storage
 from sync.signing import DeviceKey, HttpRequest
-from sync.wire import decode_body, parse_message, timestamp
+from sync.wire import parse_message, timestamp
 from sync.wire_days import DayAnswer, DayStatement
 from terminal.serving.people import Person, Role
 
@@ -117,7 +118,7 @@ class DaysOffice:
         """
         now = self._hq.clock()
         caller = self._hq.door.identify(request, terminal, now)
-        statement = parse_message(DayStatement, decode_body(request.body, _encoding(request)))
+        statement = parse_message(DayStatement, plain_body(request))
         if statement.terminal != terminal:
             raise MessageMalformed("state a day", terminal, reason="terminal: another one's statement")
         with self._hq.storage.write() as connection:
@@ -129,7 +130,3 @@ class DaysOffice:
             differences=differences,
             time=timestamp(self._hq.clock()),
         )
-
-
-def _encoding(request: HttpRequest) -> str | None:
-    return next((value for name, value in request.headers.items() if name.lower() == "content-encoding"), None)

@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection
-
 from sync.errors import MessageMalformed
 from sync.headquarters import fleet
+from sync.headquarters.door import plain_body
 from sync.headquarters.pools import holds, leases, usage
 from sync.headquarters.pools.terms import Books
-from sync.headquarters.projection import Place
 from sync.headquarters.service import Headquarters
 from sync.signing import HttpRequest
-from sync.wire import decode_body, parse_message
+from sync.wire import parse_message
 from sync.wire_grants import ATTEMPTS_MAX, HoldAnswer, HoldRequest, LeaseAnswer, LeaseReport
 
 _AFTER: Final = re.compile(r"|[0-9]{1,18}\.[0-9a-f]{16}")
@@ -40,12 +38,12 @@ class PoolDesk:
         """A terminal's report, and what it is granted from now on."""
         now = self.hq.clock()
         caller = self.hq.door.identify(request, terminal, now)
-        told = parse_message(LeaseReport, _plain(request))
+        told = parse_message(LeaseReport, plain_body(request))
         if told.terminal != terminal:
             raise MessageMalformed("report", terminal, reason="terminal: another one's report")
         with self.hq.storage.write() as connection:
             caller.claim.take(connection, now)
-            return leases.report(connection, _place(connection, terminal), told, now, self.books)
+            return leases.report(connection, fleet.place_of(connection, terminal), told, now, self.books)
 
     def grants(self, request: HttpRequest, terminal: str) -> LeaseAnswer:
         """What the terminal is granted, nothing changed."""
@@ -56,7 +54,7 @@ class PoolDesk:
     def hold(self, request: HttpRequest) -> HoldAnswer:
         """Room for one redemption, or how the limits stand."""
         now = self.hq.clock()
-        asked = parse_message(HoldRequest, _plain(request))
+        asked = parse_message(HoldRequest, plain_body(request))
         with self.hq.storage.write() as connection:  # one for all: a cashier waits
             caller = self.hq.door.identify(request, asked.terminal, now, connection)
             caller.claim.take(connection, now)
@@ -71,7 +69,7 @@ class PoolDesk:
         caller = self.hq.door.identify(request, terminal, now)
         with self.hq.storage.write() as connection:
             caller.claim.take(connection, now)
-            place = _place(connection, terminal)
+            place = fleet.place_of(connection, terminal)
             return holds.give_back_hold(connection, place, redemption, attempt, now)
 
     def used_elsewhere(self, request: HttpRequest, terminal: str, after: str, cursor: str | None) -> bytes:
@@ -80,7 +78,7 @@ class PoolDesk:
             raise MessageMalformed("fetch", terminal, reason="after or cursor: none of ours")
         now = self._enter(request, terminal)
         with self.hq.storage.read() as connection:
-            place = _place(connection, terminal)
+            place = fleet.place_of(connection, terminal)
             return usage.answer(connection, place, after, cursor, now=now, books=self.books)
 
     def _enter(self, request: HttpRequest, terminal: str) -> datetime:
@@ -90,13 +88,3 @@ class PoolDesk:
         with self.hq.storage.write() as connection:
             caller.claim.take(connection, now)
         return now
-
-
-def _place(connection: Connection, terminal: str) -> Place:
-    return fleet.place_of(connection, terminal)
-
-
-def _plain(request: HttpRequest) -> bytes:
-    """The body, decompressed. Raises `BodyTooLarge`, `EncodingUnknown`."""
-    encoding = next((value for name, value in request.headers.items() if name.lower() == "content-encoding"), None)
-    return decode_body(request.body, encoding)
