@@ -78,6 +78,36 @@ class Usage(Protocol):
         ...
 
 
+class SteadyUsage:
+    """Usage as one quote sees it: each count is read once, however many rules ask for it.
+
+    Another till of the same ledger may sell in the middle of a quote. A price worked out from one count and a claim
+    pinned to a later one would authorise what nobody was shown.
+    """
+
+    __slots__ = ("_seen", "_usage", "elsewhere", "last_redeemed", "slice_of", "voucher")
+
+    def __init__(self, usage: Usage) -> None:
+        self._usage = usage
+        self._seen: dict[str, int] = {}
+        self.elsewhere = usage.elsewhere
+        self.slice_of = usage.slice_of
+        self.last_redeemed = usage.last_redeemed
+        self.voucher = usage.voucher
+
+    def used(self, key: str) -> int:
+        """The count under `key` when this quote first asked for it."""
+        found = self._seen.get(key)
+        if found is None:
+            found = self._seen[key] = self._usage.used(key)
+        return found
+
+    @property
+    def vouchers_known(self) -> bool:
+        """As the usage beneath says."""
+        return self._usage.vouchers_known
+
+
 @dataclass(frozen=True, slots=True)
 class LimitClaim:
     """What a redemption will use of one limit: the ledger adds `amount` only while used + amount <= max."""

@@ -28,7 +28,7 @@ from terminal.offers.conditions import (
     who_refusals,
 )
 from terminal.offers.counts import Count, Limit, Offline, Scope
-from terminal.offers.limits import LimitClaim, Usage, claim_on, room_of, scope_values
+from terminal.offers.limits import LimitClaim, SteadyUsage, Usage, claim_on, room_of, scope_values
 from terminal.offers.opening import Moment, moment_of, offer_day
 from terminal.offers.prepared import SHOWING_ATTRIBUTE, PreparedOffer
 from terminal.offers.prices import NthFree
@@ -128,7 +128,7 @@ class _Case:
 
 def quote(sale: Sale, member: Member, book: LoadedBook, usage: Usage, now: datetime) -> Quote:
     """What the sale costs with the offer it names, or with the best one for the member when it names none."""
-    case = _Case(sale, member, book, usage, moment_of(now, book.zone))
+    case = _Case(sale, member, book, SteadyUsage(usage), moment_of(now, book.zone))
     if sale.offer is None:
         return _best(case)
     prepared = book.offers.get(sale.offer)
