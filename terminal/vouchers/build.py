@@ -6,11 +6,10 @@ When a code occurs twice the last line holds: lists are kept by adding at the en
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import BinaryIO
 
 from config.errors import Words
 from terminal.membership.csv_list import Rejected, Taken
@@ -36,6 +35,7 @@ from terminal.vouchers.register import (
 from terminal.vouchers.voucher_list import VoucherLine, read_voucher_list
 
 REGISTER_FILE_MODE = 0o640  # pseudonyms of persons: not for every user of the machine
+VOUCHERS_WORDS = Words("张券", "vouchers")
 
 
 class VouchersNotWritten(VouchersError):
@@ -111,20 +111,54 @@ def write_register(
     for line in lines:
         records[code_hash(line.code, key)] = line.record
         if len(records) > VOUCHERS_MAX:
-            raise _too_many(out, VOUCHERS_MAX, Words("张券", "vouchers"))
-    offers = tuple(sorted({record.offer for record in records.values()}))
-    merchants = tuple(sorted({tuple(sorted(record.merchants)) for record in records.values()}))
-    if len(offers) > DISTINCT_MAX:
-        raise _too_many(out, DISTINCT_MAX, Words("项优惠", "offers"))
-    if len(merchants) > DISTINCT_MAX:
-        raise _too_many(out, DISTINCT_MAX, Words("组商户", "sets of merchants"))
-    header = RegisterHeader(key.version, key.fingerprint, len(records), built or datetime.now(UTC), offers, merchants)
+            raise too_many(str(out), VOUCHERS_MAX, VOUCHERS_WORDS)
+    header, content = register_bytes(records, key, built or datetime.now(UTC), subject=str(out))
+    put_in_place(content, out)
+    return header
+
+
+def register_bytes(
+    records: Mapping[bytes, VoucherRecord], key: ProgrammeKey, built: datetime, *, version: str = "", subject: str
+) -> tuple[RegisterHeader, bytes]:
+    """The register of these vouchers, by the hashes of their codes: its header, and all its octets.
+
+    The same vouchers, `built` and `version` give the same octets wherever they are put together: headquarters tells a
+    terminal what changed, and both know that they hold the same register by its hash. Raises `VouchersKeyMismatch`,
+    `VouchersTooMany` (about `subject`).
+    """
+    offers, merchants = distinct(records.values())
+    check_bounds(len(records), len(offers), len(merchants), subject)
+    header = RegisterHeader(key.version, key.fingerprint, len(records), built, offers, merchants, version)
     content = _content(records, header, key)
+    digest = hashlib.sha256(content).digest()
+    return header, content + digest + seal(digest, key)
+
+
+def put_in_place(content: bytes, out: Path) -> None:
+    """Make `content` the register at `out`, in one step. Raises `VouchersNotWritten`; then `out` is as it was."""
     try:
-        write_whole(out, REGISTER_FILE_MODE, lambda file: _write(file, content, key))
+        write_whole(out, REGISTER_FILE_MODE, lambda file: file.write(content))
     except OSError as error:
         raise VouchersNotWritten("build register", str(out), reason=error.strerror) from error
-    return header
+
+
+def distinct(records: Iterable[VoucherRecord]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """The offers, and the sets of merchants, that occur; each sorted."""
+    offers, sets = set(), set()
+    for record in records:
+        offers.add(record.offer)
+        sets.add(record.merchants)
+    return tuple(sorted(offers)), tuple(sorted(tuple(sorted(each)) for each in sets))
+
+
+def check_bounds(vouchers: int, offers: int, merchants: int, subject: str) -> None:
+    """Raise `VouchersTooMany` (about `subject`) for more than a register may hold."""
+    if vouchers > VOUCHERS_MAX:
+        raise too_many(subject, VOUCHERS_MAX, VOUCHERS_WORDS)
+    if offers > DISTINCT_MAX:
+        raise too_many(subject, DISTINCT_MAX, Words("项优惠", "offers"))
+    if merchants > DISTINCT_MAX:
+        raise too_many(subject, DISTINCT_MAX, Words("组商户", "sets of merchants"))
 
 
 def _content(records: dict[bytes, VoucherRecord], header: RegisterHeader, key: ProgrammeKey) -> bytes:
@@ -146,12 +180,6 @@ def _content(records: dict[bytes, VoucherRecord], header: RegisterHeader, key: P
     return bytes(content)
 
 
-def _write(file: BinaryIO, content: bytes, key: ProgrammeKey) -> None:
-    digest = hashlib.sha256(content).digest()
-    file.write(content)
-    file.write(digest + seal(digest, key))
-
-
 def _hash_bytes(token: str, key: ProgrammeKey) -> bytes:
     version, digest = token_parts(token)
     if version != key.version:
@@ -165,5 +193,6 @@ def _day_number(last_day: date) -> int:
     return day
 
 
-def _too_many(out: Path, limit: int, kind: Words) -> VouchersTooMany:
-    return VouchersTooMany("build register", str(out), limit=limit, kind_zh=kind.zh, kind_en=kind.en)
+def too_many(subject: str, limit: int, kind: Words) -> VouchersTooMany:
+    """More than `limit` of a kind, named as in "200,000 vouchers"."""
+    return VouchersTooMany("build register", subject, limit=limit, kind_zh=kind.zh, kind_en=kind.en)

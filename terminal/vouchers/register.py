@@ -19,6 +19,7 @@ import json
 import re
 import struct
 from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -42,6 +43,7 @@ DAY_EPOCH = date(2000, 1, 1)
 NO_LAST_DAY = 0xFFFF
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
+_VERSION = re.compile(r"[0-9a-f.]{0,64}")
 _CODE_DOMAIN = b"voucher:"  # so that no code's hash equals a card's or a person's token
 _SEAL_DOMAIN = b"voucher-register:"
 
@@ -89,7 +91,10 @@ class VouchersKeyMismatch(VouchersError):
 
 @dataclass(frozen=True, slots=True)
 class RegisterHeader:
-    """What the register says of itself; `built` is aware, UTC; records name `offers` and `merchants` by their place."""
+    """What the register says of itself; `built` is aware, UTC; records name `offers` and `merchants` by their place.
+
+    `version`: headquarters' name for what stands in it; empty for a register that was made from a list by hand.
+    """
 
     key_version: int
     key_fingerprint: str
@@ -97,6 +102,7 @@ class RegisterHeader:
     built: datetime
     offers: tuple[str, ...]
     merchants: tuple[tuple[str, ...], ...]
+    version: str = ""
 
     def to_bytes(self) -> bytes:
         """The JSON text in the file."""
@@ -108,8 +114,11 @@ class RegisterHeader:
         """Parse the JSON text; raises ValueError, KeyError, TypeError, OverflowError or RecursionError on any other."""
         fields = json.loads(text)
         fingerprint = str(fields["key_fingerprint"])
+        version = str(fields.get("version", ""))
         if not _FINGERPRINT.fullmatch(fingerprint):  # it is shown, and nothing of a forged file may be
             raise ValueError("fingerprint")
+        if not _VERSION.fullmatch(version):
+            raise ValueError("version")
         return cls(
             key_version=int(fields["key_version"]),
             key_fingerprint=fingerprint,
@@ -117,6 +126,7 @@ class RegisterHeader:
             built=datetime.fromisoformat(fields["built"]),
             offers=tuple(map(str, fields["offers"])),
             merchants=tuple(tuple(map(str, each)) for each in fields["merchants"]),
+            version=version,
         )
 
 
@@ -145,6 +155,11 @@ class Register:
             raise VouchersMissing("open register", subject) from None
         except OSError as error:
             raise VouchersError("open register", subject, reason=error.strerror) from error
+        return cls.of(content, key, subject)
+
+    @classmethod
+    def of(cls, content: bytes, key: ProgrammeKey, subject: str) -> Register:
+        """The register in these octets; `subject` names them. Raises `VouchersDamaged`, `VouchersKeyMismatch`."""
         header, records_at = _proved(content, key, subject)
         return cls(content, records_at, header, key)
 
@@ -155,6 +170,12 @@ class Register:
         if place == self.header.count or self._hash_at(place) != wanted:
             return None
         return self._decoded(*RECORD.unpack_from(self._content, self._records_at + place * RECORD.size)[1:])
+
+    def records(self) -> Iterator[tuple[bytes, VoucherRecord]]:
+        """Every voucher by the hash of its code, in the order of the hashes."""
+        end = len(self._content) - TRAILER_BYTES
+        for hashed, *fields in RECORD.iter_unpack(memoryview(self._content)[self._records_at : end]):
+            yield hashed, self._decoded(*fields)
 
     def _hash_at(self, place: int) -> bytes:
         start = self._records_at + place * RECORD.size
