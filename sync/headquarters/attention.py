@@ -17,6 +17,7 @@ from sync.headquarters.books.drafts import DraftState
 from sync.headquarters.books.tables import book_drafts, book_holdings
 from sync.headquarters.money.desk import SETTLES
 from sync.headquarters.money.tables import decisions
+from sync.headquarters.money.unclosed import count_unclosed, days_due
 from sync.headquarters.overview import Fleet
 from sync.headquarters.pools.tables import allotments, leases, pools
 from sync.headquarters.roll.api import CHECKERS
@@ -53,6 +54,7 @@ def matters(connection: Connection, fleet: Fleet, now: datetime) -> list[Matter]
         *_roll(connection),
         *_findings(connection),
         *_overdue(connection, now),
+        *_unclosed(connection, now),
         *_drafts(connection),
         *_refused_books(connection),
         *_clocks(fleet),
@@ -115,6 +117,13 @@ def _overdue(connection: Connection, now: datetime) -> Iterator[Matter]:
     count = connection.scalar(select(func.count()).select_from(overdue))
     if count:
         yield Matter("overdue", count, "/members", (Role.OPERATOR,))
+
+
+def _unclosed(connection: Connection, now: datetime) -> Iterator[Matter]:
+    """Days that tills sold on and never closed: what they sold is here, and nobody at the shop has counted it."""
+    count = count_unclosed(connection, days_due(now), COUNTED_MAX)
+    if count:
+        yield Matter("unclosed", count, "/days/unclosed", SETTLES)
 
 
 def _drafts(connection: Connection) -> Iterator[Matter]:

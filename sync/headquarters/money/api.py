@@ -38,6 +38,7 @@ from sync.headquarters.money.settlement import LINES_SHOWN_MAX, MONTHS_PAGE_MAX,
 from sync.headquarters.money.sheets import review_sheets, settlement_sheets
 from sync.headquarters.money.steps import Terms
 from sync.headquarters.money.terms import NewTerms
+from sync.headquarters.money.unclosed import UNCLOSED_PAGE_MAX, UnclosedDay, days_due, latest_due, page_of_unclosed
 from sync.headquarters.projection import FlagCode
 from sync.headquarters.service import Headquarters
 from sync.headquarters.terminal_api import answered, http_request, problems
@@ -113,6 +114,14 @@ class DaysPage(BaseModel):
     """Day statements, the latest day first; `next` is the `after` of the next page, null on the last."""
 
     days: list[DayView]
+    next: str | None
+
+
+class UnclosedPage(BaseModel):
+    """Days sold on and not closed, the latest first; `due`: the latest day that should be closed by now."""
+
+    days: list[UnclosedDay]
+    due: date
     next: str | None
 
 
@@ -334,3 +343,21 @@ def _days(router: APIRouter, desk: MoneyDesk, gate: Gate) -> None:
                 limit=limit,
             )
         return DaysPage(days=found, next=following)
+
+    @router.get("/days/unclosed", tags=["days"])
+    def unclosed(
+        request: Request,
+        *,
+        day: date | None = None,
+        merchant: PlainLabel | None = None,
+        after: Cursor | None = None,
+        limit: Annotated[int, Query(ge=1, le=UNCLOSED_PAGE_MAX)] = PAGE_DEFAULT,
+    ) -> UnclosedPage:
+        """Days that a terminal sold on and has not closed by noon of the day after; without `day`, of a fortnight."""
+        gate.require(request, *READS)
+        now = desk.clock()
+        with desk.storage.read() as connection:
+            found, following = page_of_unclosed(
+                connection, days_due(now, day), merchant=merchant, after=after or "", limit=limit
+            )
+        return UnclosedPage(days=found, due=latest_due(now), next=following)

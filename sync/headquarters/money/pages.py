@@ -31,6 +31,7 @@ from sync.headquarters.money.settlement import LINES_SHOWN_MAX
 from sync.headquarters.money.sheets import percent
 from sync.headquarters.money.steps import WHOLE_BP
 from sync.headquarters.money.terms import NewTerms
+from sync.headquarters.money.unclosed import days_due, page_of_unclosed
 from sync.headquarters.projection import FlagCode
 from sync.headquarters.terminal_api import STATUSES
 from sync.wire import TerminalId
@@ -276,7 +277,9 @@ def _day_pages(router: APIRouter, desk: MoneyDesk, gate: Gate, shown: _Shown) ->
     ) -> Response:
         gate.require(request, *READS)
         wanted = day or date.fromisoformat(day_of(desk.clock())) - timedelta(days=1)
+        due = [] if after or (differing and day is None) else days_due(desk.clock(), wanted)
         with desk.storage.read() as connection:
+            unclosed, unclosed_later = page_of_unclosed(connection, due, limit=ROWS_SHOWN)
             found, later = page_of_days(
                 connection,
                 day=None if differing and day is None else wanted.isoformat(),
@@ -284,7 +287,25 @@ def _day_pages(router: APIRouter, desk: MoneyDesk, gate: Gate, shown: _Shown) ->
                 after=after or "",
                 limit=ROWS_SHOWN,
             )
-        return shown.page(request, "days.html", day=wanted, differing=differing, found=found, later=later)
+        return shown.page(
+            request,
+            "days.html",
+            day=wanted,
+            differing=differing,
+            found=found,
+            later=later,
+            unclosed=unclosed,
+            unclosed_later=unclosed_later,
+        )
+
+    @router.get("/days/unclosed")
+    def unclosed(request: Request, day: date | None = None, after: Cursor | None = None) -> Response:
+        gate.require(request, *READS)
+        with desk.storage.read() as connection:
+            found, later = page_of_unclosed(
+                connection, days_due(desk.clock(), day), after=after or "", limit=ROWS_SHOWN
+            )
+        return shown.page(request, "unclosed.html", day=day, unclosed=found, unclosed_later=later)
 
 
 def _done(work: Callable[[], object], follow: str, refused: Callable[[JingkaError], Response]) -> Response:
