@@ -134,7 +134,7 @@ class OffersSection(Section):
 
     book: Path
     signed_by: str | None = Field(default=None, pattern=PUBLIC_KEY)  # no book without this key's signature
-    vouchers: Path | None = None  # none: offers that ask for a registered voucher are refused
+    vouchers: Path | None = None  # none: `vouchers.bin` in the data directory, once headquarters has sent one
     slices: Mapping[str, int] = Field(default_factory=dict)  # "offer/limit" -> units this terminal may give
 
 

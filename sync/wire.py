@@ -135,14 +135,15 @@ class ReaderCondition(Request):
 
 
 class Condition(Request):
-    """How a terminal is; only informs. `book` and `roll` are the revisions in force, `oldest_s` how long its oldest
-    entry has waited by its own clock, `boot` names the machine's boot.
+    """How a terminal is; only informs. `book`, `roll` and `vouchers` are the revisions in force, `oldest_s` how long
+    its oldest entry has waited by its own clock, `boot` names the machine's boot.
     """
 
     version: Label
     boot: Label | None = None
     book: Version | None = None
     roll: Version | None = None
+    vouchers: Version | None = None
     oldest_s: Annotated[int, Bounded(ge=0, le=COUNT_MAX)] | None = None
     readers: Annotated[tuple[ReaderCondition, ...], Bounded(max_length=READERS_MAX)] = ()
 

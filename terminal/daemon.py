@@ -25,7 +25,7 @@ from fastapi import FastAPI
 
 from config import log
 from config.errors import JingkaError, Retry, Words
-from config.places import DAEMON_PID_FILE, DAY_CLOSES_FILE, LEDGER_FILE, PEOPLE_FILE
+from config.places import DAEMON_PID_FILE, DAY_CLOSES_FILE, LEDGER_FILE, PEOPLE_FILE, vouchers_file
 from config.settings import TerminalSettings
 from config.zone import SHANGHAI
 from drivers.card import Authenticity, CardRead, Step
@@ -134,14 +134,14 @@ class Daemon:
             settings.membership.roll,
             settings.membership.changes,
         )
-        vouchers = VoucherDesk(settings.offers.vouchers, key) if settings.offers.vouchers else None
+        vouchers = _voucher_desk(settings, key)
         terms, keys_fault = chip_terms(settings.authenticity, settings.support.reads_dir, self.clock.wall)
         readers, presenter = make_readers(settings.readers, settings.demo, terms)
         self.ledger = Ledger.open(settings.data_dir / LEDGER_FILE, terminal.name, self.clock)
         released = ReleasedBook(settings.data_dir, settings.offers.signed_by)
         self.closes = DayCloses(settings.data_dir / DAY_CLOSES_FILE, self.ledger, self.clock.wall)
         self.elsewhere, self._wants = UsageElsewhere(settings.data_dir), Wants()
-        self.agent = self._make_agent(settings, lambda: self._feeds(settings, key, released))
+        self.agent = self._make_agent(settings, lambda: self._feeds(settings, key, released, vouchers))
         self.holds = self._make_holds(settings)
         outcomes = Outcomes(self, self.clock.wall)
         self._book_file = BookFile(settings.offers.book, settings.offers.signed_by, released)
@@ -213,7 +213,7 @@ class Daemon:
         self,
         settings: TerminalSettings,
         desk: MembershipDesk,
-        vouchers: VoucherDesk | None,
+        vouchers: VoucherDesk,
         outcomes: Outcomes,
         keep_proof: Callable[[str], str],
     ) -> Counter:
@@ -263,18 +263,22 @@ class Daemon:
             },
         )
 
-    def _feeds(self, settings: TerminalSettings, key: ProgrammeKey, released: ReleasedBook) -> Sequence[Feed]:
-        """What headquarters hands out, the roll first, for a lost card cannot wait. Made when the line is opened: what
-        they import is no part of the start.
+    def _feeds(
+        self, settings: TerminalSettings, key: ProgrammeKey, released: ReleasedBook, vouchers: VoucherDesk
+    ) -> Sequence[Feed]:
+        """What headquarters hands out, the roll and the vouchers first, for what was lost or withdrawn cannot wait.
+        Made when the line is opened: what they import is no part of the start.
         """
         from sync.book_feed import BookFeed
         from sync.days import DaysFeed
         from sync.roll_feed import RollFeed, RollFiles
+        from sync.voucher_feed import VoucherFeed
 
         membership = settings.membership
         changes = membership.changes or membership.roll.with_name(f"{membership.roll.name}.changes")
         roll = RollFeed(RollFiles(membership.roll, changes, settings.data_dir), key)
-        return (roll, *self._grant_feeds(), BookFeed(released), DaysFeed(self.closes))
+        register = VoucherFeed(vouchers, key)
+        return (roll, register, *self._grant_feeds(), BookFeed(released), DaysFeed(self.closes))
 
     def _grant_feeds(self) -> tuple[Leases, UsageFeed]:
         """What headquarters lets this terminal spend, and what others used."""
@@ -351,3 +355,8 @@ def _check_enrolment(settings: TerminalSettings) -> None:
 
 def _proof_keeper(key: ProgrammeKey) -> Callable[[str], str]:
     return lambda proof: hmac.digest(key.secret, PROOF_DOMAIN + proof.encode(), "sha256").hex()
+
+
+def _voucher_desk(settings: TerminalSettings, key: ProgrammeKey) -> VoucherDesk:
+    named = settings.offers.vouchers
+    return VoucherDesk(vouchers_file(named, settings.data_dir), key, expected=named is not None)

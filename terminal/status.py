@@ -19,7 +19,8 @@ from terminal.ledger.clock import SystemClock
 from terminal.ledger.ledger import Ledger
 from terminal.membership.desk import MembershipDesk
 from terminal.vouchers.desk import VoucherDesk
-from terminal.web.parts import GrantsNow, StatusNow, UnspentSlice
+from terminal.vouchers.register import VouchersMissing
+from terminal.web.parts import GrantsNow, StatusNow, UnspentSlice, VouchersNow
 
 if TYPE_CHECKING:
     from sync.wire import Condition
@@ -36,6 +37,7 @@ def condition_told(now: StatusNow, boot: str) -> Condition:
         boot=boot,
         book=None if now.book_revision is None else str(now.book_revision),
         roll=now.roll_revision or None,
+        vouchers=(now.vouchers.version or None) if now.vouchers else None,
         oldest_s=now.headquarters.oldest_s if now.headquarters else None,
         readers=tuple(
             ReaderCondition(name=reader.name[:LABEL_CHARS_MAX], state=reader.state.value)
@@ -59,7 +61,7 @@ class Status:
         outcomes: Outcomes,
         clock: SystemClock,
         keys_fault: JingkaError | None,
-        vouchers: VoucherDesk | None,
+        vouchers: VoucherDesk,
         elsewhere: UsageElsewhere,
         holds: Holds,
     ) -> None:
@@ -93,10 +95,11 @@ class Status:
             cards, roll_revision = condition.roll.count, condition.roll.revision
         except JingkaError as error:
             faults.append(error)
-        if self._vouchers is not None:
-            try:
-                self._vouchers.check()
-            except JingkaError as error:
+        register = None
+        try:
+            register = self._vouchers.check()
+        except JingkaError as error:
+            if self._vouchers.expected or not isinstance(error, VouchersMissing):
                 faults.append(error)
         if self._elsewhere.fault is not None:
             faults.append(self._elsewhere.fault)
@@ -114,6 +117,7 @@ class Status:
             book_offers=offers,
             roll_cards=cards,
             roll_revision=roll_revision,
+            vouchers=VouchersNow(register.count, register.version, register.built) if register else None,
             jumped_ms=self._clock.jumped_ms,
             faults=tuple(faults),
             reads=self._outcomes.history(),

@@ -19,7 +19,7 @@ from typing import Any
 import typer
 
 from config.errors import JingkaError, Words
-from config.places import LEDGER_FILE, PEOPLE_FILE
+from config.places import LEDGER_FILE, PEOPLE_FILE, vouchers_file
 from config.settings import DemoSection, PcscReaderSection, ReaderSection, TerminalSettings, load_terminal
 from config.zone import SHANGHAI
 from drivers.card import ReaderForbidden, ReaderMissing
@@ -185,10 +185,12 @@ def _vouchers(settings: TerminalSettings) -> str:
     from terminal.membership.token import load_programme_key
     from terminal.vouchers.register import Register
 
-    if settings.offers.vouchers is None:
-        return "no register set: offers that ask for a registered voucher are refused"
-    header = Register.open(settings.offers.vouchers, load_programme_key(settings.membership.programme_key)).header
-    return f"{header.count} vouchers of {len(header.offers)} offers, built {header.built.isoformat()}"
+    path = vouchers_file(settings.offers.vouchers, settings.data_dir)
+    if settings.offers.vouchers is None and not path.exists():
+        return "no register here: offers that ask for a registered voucher are refused"
+    header = Register.open(path, load_programme_key(settings.membership.programme_key)).header
+    origin = f"version {header.version} from headquarters" if header.version else "handed out by hand"
+    return f"{header.count} vouchers of {len(header.offers)} offers, {origin}, of {header.built.isoformat()}"
 
 
 def _people(settings: TerminalSettings) -> str:

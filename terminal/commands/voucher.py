@@ -102,6 +102,7 @@ def check(
 
 def look_up(typed: str, settings: TerminalSettings, today: date) -> tuple[bool, Words]:
     """Whether the voucher is good today, and in words why not or for what."""
+    from config.places import vouchers_file
     from terminal.membership.token import load_programme_key
     from terminal.offers.voucher import spelt, well_formed
     from terminal.vouchers.register import Register
@@ -109,12 +110,13 @@ def look_up(typed: str, settings: TerminalSettings, today: date) -> tuple[bool, 
     code = spelt(typed)
     if not well_formed(code):
         return False, Words("券号有误：请核对每一位", "that is no code: compare every character")
-    if settings.offers.vouchers is None:
+    path = vouchers_file(settings.offers.vouchers, settings.data_dir)
+    if settings.offers.vouchers is None and not path.exists():
         return False, Words(
-            "券号格式正确；本机没有设置券登记册（offers.vouchers）",
-            "the code is well formed; no register is set here (offers.vouchers)",
+            "券号格式正确；本机没有券登记册",
+            "the code is well formed; there is no register here",
         )
-    register = Register.open(settings.offers.vouchers, load_programme_key(settings.membership.programme_key))
+    register = Register.open(path, load_programme_key(settings.membership.programme_key))
     record = register.find(code)
     if record is None:
         return False, Words("券号格式正确，但登记册里没有", "the code is well formed, but nobody registered it")

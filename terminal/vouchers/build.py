@@ -161,7 +161,7 @@ def check_bounds(vouchers: int, offers: int, merchants: int, subject: str) -> No
         raise too_many(subject, DISTINCT_MAX, Words("组商户", "sets of merchants"))
 
 
-def _content(records: dict[bytes, VoucherRecord], header: RegisterHeader, key: ProgrammeKey) -> bytes:
+def _content(records: Mapping[bytes, VoucherRecord], header: RegisterHeader, key: ProgrammeKey) -> bytes:
     """Everything before the checksum."""
     offer_places = {offer: place for place, offer in enumerate(header.offers)}
     merchant_places = {frozenset(names): place for place, names in enumerate(header.merchants)}

@@ -19,6 +19,7 @@ from terminal.vouchers.register import (
     VouchersDamaged,
     VouchersError,
     VouchersKeyMismatch,
+    VouchersMissing,
 )
 
 logger = logging.getLogger(__name__)
@@ -27,8 +28,10 @@ logger = logging.getLogger(__name__)
 class VoucherDesk:
     """Answers from the register. Safe from several threads; opens nothing before the first question."""
 
-    def __init__(self, path: Path, key: ProgrammeKey) -> None:
-        self._path = path
+    def __init__(self, path: Path, key: ProgrammeKey, *, expected: bool = True) -> None:
+        """`expected` False: that there is no register is nothing amiss, for headquarters has perhaps none to send."""
+        self.expected = expected
+        self.path = path
         self._key = key
         self._lock = threading.Lock()
         self._register: Register | None = None  # the last sound one
@@ -62,19 +65,20 @@ class VoucherDesk:
     def _follow(self) -> None:
         """Open what stands there unless that was done. A file that was found damaged is not read again."""
         try:
-            found = FileIdentity.of(self._path.stat())
+            found = FileIdentity.of(self.path.stat())
         except OSError:
             found = None  # opening says what is wrong with it
         if found is not None and found == self._seen:
             return
         fault: VouchersError | None = None
         try:
-            self._register = Register.open(self._path, self._key)
+            self._register = Register.open(self.path, self._key)
             logger.info("register of %d vouchers opened", self._register.header.count)
         except (VouchersDamaged, VouchersKeyMismatch) as error:
             fault = error
         except VouchersError as error:
             fault, found = error, None  # rights may change without a trace in what was seen
-        if fault is not None and (self._fault is None or self._fault.code != fault.code):
+        told = self.expected or not isinstance(fault, VouchersMissing)
+        if fault is not None and told and (self._fault is None or self._fault.code != fault.code):
             logger.error("no vouchers: %s", fault)
         self._fault, self._seen = fault, found

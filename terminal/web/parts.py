@@ -98,11 +98,20 @@ class GrantsNow:
 
 
 @dataclass(frozen=True, slots=True)
+class VouchersNow:
+    """The register of vouchers in force; `version` is headquarters' name for it, empty for one handed out by hand."""
+
+    count: int
+    version: str
+    built: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class StatusNow:
     """Everything the status page and `/healthz` tell, of one moment.
 
     `headquarters` None: no address is set. `book_revision`, `roll_cards` None: not loaded, and `faults` says why.
-    `jumped_ms`: how far the wall clock was moved since the daemon began.
+    `vouchers` None: there is no register here. `jumped_ms`: how far the wall clock was moved since the daemon began.
     """
 
     terminal: str
@@ -119,6 +128,7 @@ class StatusNow:
     jumped_ms: int
     faults: Sequence[JingkaError] = ()
     reads: ReadHistory = field(default_factory=ReadHistory)
+    vouchers: VouchersNow | None = None
     grants: GrantsNow | None = None  # None: no address of a headquarters is set
 
     @property

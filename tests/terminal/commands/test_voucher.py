@@ -166,7 +166,7 @@ def test_without_a_register_only_the_form_is_judged(till: TerminalSettings) -> N
     none = till.model_copy(update={"offers": till.offers.model_copy(update={"vouchers": None})})
     good, told = look_up(HELD, none, TODAY)
     assert not good
-    assert "no register is set here" in told.en
+    assert "there is no register here" in told.en
     assert till.offers.vouchers is not None
     till.offers.vouchers.unlink()
     with pytest.raises(VouchersMissing):
