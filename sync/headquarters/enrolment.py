@@ -21,6 +21,7 @@ from sync.errors import CodeRefused, MessageMalformed
 from sync.headquarters import fleet
 from sync.headquarters.door import headquarters_key
 from sync.headquarters.errors import TerminalTaken, TooManyAttempts
+from sync.headquarters.people import audit
 from sync.headquarters.storage import insert_or, open_storage
 from sync.headquarters.tables import attempts, enrolment_codes, terminals
 from sync.wire import EnrolmentAnswer, EnrolmentRequest, TerminalId, timestamp
@@ -48,7 +49,8 @@ class Invitation(BaseModel):
 
 
 def issue_code(settings: HqSettings, *, terminal: str, merchant: str, site: str) -> str:
-    """A new one-time code, for the command line: opens the database and headquarters' key by itself.
+    """A new one-time code, for the command line: opens the database and headquarters' key by itself. The audit log
+    names the system's user who runs the command.
 
     Raises `MessageMalformed` (a name that cannot be), `TerminalTaken`, and the errors of storage and key.
     """
@@ -60,16 +62,11 @@ def issue_code(settings: HqSettings, *, terminal: str, merchant: str, site: str)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     public = headquarters_key(settings.data_dir).public
     storage = open_storage(settings.database_url, settings.data_dir)
+    by, now = audit.system_user(), datetime.now(UTC)
     try:
         with storage.write() as connection:
-            return issue(
-                connection,
-                invitation,
-                by="command line",
-                key=public,
-                now=datetime.now(UTC),
-                life_s=settings.code_life_s,
-            )
+            audit.note(connection, by, "terminal-invited", invitation.terminal, now=now)
+            return issue(connection, invitation, by=by.id, key=public, now=now, life_s=settings.code_life_s)
     finally:
         storage.close()
 

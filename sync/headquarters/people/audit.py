@@ -6,6 +6,8 @@ is ever in a row; `detail` is for a person to read.
 
 from __future__ import annotations
 
+import os
+import pwd
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -17,6 +19,7 @@ from terminal.serving.people import Person
 
 DETAIL_CHARS_MAX: Final = 500
 AUDIT_PAGE_MAX: Final = 500
+COMMAND_LINE: Final = "command-line"  # in place of a role: `person` is a user of the system
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +35,30 @@ class AuditView:
     detail: str
 
 
-def note(connection: Connection, by: Person, action: str, subject: str, *, now: datetime, detail: str = "") -> None:
+@dataclass(frozen=True, slots=True)
+class SystemUser:
+    """Whoever runs a command on headquarters' machine: the name that the system knows, nobody of the file of people."""
+
+    id: str
+
+
+def system_user() -> SystemUser:
+    """The user that this process runs as, by its number; a name in the environment could be anybody's."""
+    number = os.getuid()
+    try:
+        return SystemUser(pwd.getpwuid(number).pw_name)
+    except KeyError:  # in a container, users need no names
+        return SystemUser(f"uid {number}")
+
+
+def note(
+    connection: Connection, by: Person | SystemUser, action: str, subject: str, *, now: datetime, detail: str = ""
+) -> None:
     """Note that `by` did `action` (a key under `audit` in the catalogue) to `subject`."""
     row = {
         "at": now,
         "person": by.id,
-        "role": by.role.value,
+        "role": COMMAND_LINE if isinstance(by, SystemUser) else by.role.value,
         "action": action,
         "subject": subject,
         "detail": detail.replace("\0", "")[:DETAIL_CHARS_MAX],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -13,6 +15,7 @@ from sync.enrolment_code import parse_code
 from sync.errors import MessageMalformed
 from sync.headquarters import enrolment
 from sync.headquarters.errors import TerminalTaken
+from sync.headquarters.people.audit import AuditView, page_of_audit, system_user
 from sync.headquarters.service import utc_now
 from sync.headquarters.tables import attempts, enrolment_codes, terminals
 from sync.signing import DeviceKey, HttpResponse
@@ -136,3 +139,28 @@ def test_two_machines_with_one_code_at_once_make_one_terminal(scene: Scene, newc
     with ThreadPoolExecutor(4) as pool:
         statuses = sorted(answer.status for answer in pool.map(lambda machine: ask(machine, code), machines))
     assert statuses == [201, 403, 403, 403]
+
+
+def _noted(scene: Scene) -> list[AuditView]:
+    with scene.storage.read() as connection:
+        return page_of_audit(connection)
+
+
+def test_a_code_made_on_the_command_line_is_noted_with_the_systems_user(scene: Scene) -> None:
+    invite(scene)
+    (row,) = _noted(scene)
+    assert (row.person, row.role) == (pwd.getpwuid(os.getuid()).pw_name, "command-line")
+    assert (row.action, row.subject) == ("terminal-invited", "bj-0100")
+    with scene.storage.read() as connection:
+        assert connection.scalar(select(enrolment_codes.c.created_by)) == row.person
+
+
+def test_a_code_that_is_refused_leaves_no_note(scene: Scene) -> None:
+    with pytest.raises(TerminalTaken):
+        invite(scene, "bj-0001")
+    assert _noted(scene) == []
+
+
+def test_a_user_without_a_name_is_noted_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
+    assert system_user().id == "uid 4000000000"
