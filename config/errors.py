@@ -96,6 +96,7 @@ JingkaError
 │   ├── TerminalUnknown (sync.errors)
 │   ├── UsageSetDamaged (sync.errors)
 │   ├── UsageSetNotKept (sync.errors)
+│   ├── ReleaseSuccessionBroken (sync.release_keys)
 │   ├── BookDamaged (sync.released_book)
 │   ├── BookNotMeant (sync.released_book)
 │   ├── BookOlder (sync.released_book)

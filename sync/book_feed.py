@@ -19,13 +19,18 @@ from sync.wire_book import FEED, PART_BYTES_MAX, BookHeld, BookPart
 from terminal.membership.whole_file import FileIdentity
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sync.feeds import Source
+    from sync.wire_keys import Succession
 
 logger = logging.getLogger(__name__)
 
 # A part in base64 beside a few hundred bytes of names and signatures.
 ANSWER_BYTES_MAX: Final = 2 * PART_BYTES_MAX
 BOOK_BYTES_MAX: Final = 4 * 1024 * 1024  # of the signed form: what `load_book` takes
+
+Identities = tuple[FileIdentity | None, ...]
 
 
 @dataclass(slots=True)
@@ -35,6 +40,7 @@ class _Arriving:
     version: str
     size: int
     bytes: bytearray = field(default_factory=bytearray)
+    successions: tuple[Succession, ...] = ()  # of the key that signs books, as headquarters has them
 
 
 class BookFeed:
@@ -46,12 +52,12 @@ class BookFeed:
         self._released = released
         self._arriving: _Arriving | None = None
         self._told = ""  # the version that headquarters has heard of since this start
-        self._seen: FileIdentity | None = None  # the book's own file as it was then: another one is looked at anew
+        self._seen: Identities = ()  # the files that proved it, as they were then: another one is looked at anew
 
     def version(self) -> str:
         """What is in force and told; empty where either is still to do, so that the agent asks."""
         pointer = self._pointer()
-        if pointer is None or _version(pointer) != self._told or self._identity(pointer) != self._seen:
+        if pointer is None or _version(pointer) != self._told or self._identities(pointer) != self._seen:
             return ""
         return self._told
 
@@ -104,15 +110,16 @@ class BookFeed:
         if part.offset != len(arriving.bytes) or part.size != arriving.size:
             raise BookDamaged("fetch book", pointer.file, reason="part")
         arriving.bytes += base64.b64decode(part.part)
+        arriving.successions = part.successions
         if len(arriving.bytes) > arriving.size:
             raise BookDamaged("fetch book", pointer.file, reason="size")
         return pointer if len(arriving.bytes) == arriving.size else None
 
     def _install(self, pointer: Pointer) -> None:
         assert self._arriving is not None, "a book is put in force when it has arrived"
-        packed = bytes(self._arriving.bytes)
+        packed, told = bytes(self._arriving.bytes), self._arriving.successions
         self._arriving = None
-        self._released.install(pointer, _unpacked(packed, pointer.file))
+        self._released.install(pointer, _unpacked(packed, pointer.file), told)
         logger.info("the offer book of revision %d has come from headquarters", pointer.revision)
 
     def _tell(self, source: Source, pointer: Pointer | None, fault: str = "") -> None:
@@ -123,13 +130,17 @@ class BookFeed:
         )
         source.post(feed_path(source.terminal, FEED), encode_message(held))
         if pointer is not None and not fault:
-            self._told, self._seen = _version(pointer), self._identity(pointer)
+            self._told, self._seen = _version(pointer), self._identities(pointer)
 
-    def _identity(self, pointer: Pointer) -> FileIdentity | None:
-        try:
-            return FileIdentity.of(self._released.book_path(pointer).stat())
-        except OSError:
-            return None
+    def _identities(self, pointer: Pointer) -> Identities:
+        return tuple(_identity(path) for path in self._released.proof_paths(pointer))
+
+
+def _identity(path: Path) -> FileIdentity | None:
+    try:
+        return FileIdentity.of(path.stat())
+    except OSError:
+        return None
 
 
 def _version(pointer: Pointer) -> str:

@@ -76,6 +76,7 @@ def enrol(
     `LineDown` and the other answers of `sync.refusals`, and those of the key file.
     """
     from sync.line import Line  # the daemon only loads an enrolment, and starts the quicker without these
+    from sync.release_keys import forget_release_keys
     from sync.signing import DeviceKey
 
     parsed = parse_code(code)
@@ -98,6 +99,7 @@ def enrol(
     finally:
         line.close()
     answer, body = _proven(exchange, parsed, url)
+    forget_release_keys(data_dir)  # those of another headquarters, whose enrolment somebody took away
     replace_private(data_dir / ENROLMENT_FILE, body)
     return answer
 

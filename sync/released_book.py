@@ -1,6 +1,7 @@
 """The book that headquarters released for this terminal, as it stands in the data directory.
 
     books/7-0a1b2c3d4e5f.json   the signed form, as `jingka book sign` writes it
+    release-keys.json           the key that signs books, and how it came to be that one (`sync.release_keys`)
     book.json                   which of them is in force, headquarters' word that it is meant here, the key it signs by
 
 `book.json` is replaced in one step, after the book stands whole beside it: a crash at any moment leaves the old book in
@@ -23,6 +24,10 @@ from config.errors import Retry, Words
 from sync.errors import KeyDamaged, KeyExposed, KeyMissing, SyncError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sync.release_keys import ReleaseKeys
+    from sync.wire_keys import Succession
     from terminal.offers.book import LoadedBook
 
 POINTER_FILE: Final = "book.json"
@@ -67,7 +72,7 @@ class BookOlder(SyncError):
 
 
 class ReleaseKeyChanged(SyncError):
-    """Books are signed by another key than the one this terminal knows."""
+    """Books are signed by another key than the one this terminal knows, which has not named it its successor."""
 
     code = "release-key-changed"
     retry = Retry.PARK
@@ -107,7 +112,7 @@ class ReleasedBook:
     """The one that is in force here. `load` and `install` prove what they take; callable from any thread."""
 
     def __init__(self, data_dir: Path, signed_by: str | None = None) -> None:
-        """`signed_by`: the key of the settings (base64), which counts before the one that was pinned at first use."""
+        """`signed_by`: the key of the settings (base64); it, or a key that it leads to, counts before any other."""
         self._data_dir = data_dir
         self._signed_by = signed_by
 
@@ -137,49 +142,110 @@ class ReleasedBook:
         """Where the book itself is."""
         return self._data_dir / BOOKS_DIR / pointer.file
 
+    def proof_paths(self, pointer: Pointer) -> tuple[Path, ...]:
+        """What `load` looks at: when one of these is another file, it may say something else."""
+        from sync.enrolment import ENROLMENT_FILE
+        from sync.release_keys import RELEASE_KEYS_FILE
+
+        return self.book_path(pointer), self._data_dir / ENROLMENT_FILE, self._data_dir / RELEASE_KEYS_FILE
+
     def load(self, pointer: Pointer) -> LoadedBook:
         """The book, once all of it is proven.
 
         Raises `BookNotMeant`, `ReleasedBookDamaged`, what `load_book` does, and the errors of the enrolment.
         """
         self._prove_meant(pointer)
-        return self._proven(self.book_path(pointer), pointer)
+        return self._proven(self.book_path(pointer), pointer, self._key_of(pointer))
 
-    def install(self, pointer: Pointer, signed: bytes) -> None:
+    def signing_key(self) -> str | None:
+        """The key (base64) that the next book must be signed by or lead to; None: whichever comes first."""
+        keys = self._keys(self._held())
+        return base64.b64encode(bytes.fromhex(keys.key)).decode() if keys else None
+
+    def settings_key(self) -> str | None:
+        """The key (base64) of the settings, or the one that took its place; None: the settings name none."""
+        return self.signing_key() if self._signed_by else None
+
+    def install(self, pointer: Pointer, signed: bytes, told: Sequence[Succession] = ()) -> None:
         """Prove the book in `signed` (its signed form) and put it in force, durably, wholly or not at all.
 
-        Raises what `load` does, `BookOlder`, `ReleaseKeyChanged`; then nothing has changed.
+        `told`: the changes of the key that signs books, as headquarters has them. Raises what `load` does, `BookOlder`,
+        `ReleaseKeyChanged`, `ReleaseSuccessionBroken`; then nothing has changed.
         """
         from sync.private_file import replace_private
+        from sync.release_keys import keep_release_keys
         from terminal.membership.whole_file import write_whole
 
-        self._refuse_older(pointer)
         self._prove_meant(pointer)
+        held = self._held()
+        keys = self._keys_for(pointer, held, told)
+        if held is not None and pointer.revision < held.revision:
+            raise BookOlder("install book", str(pointer.revision), offered=pointer.revision, held=held.revision)
         folder = self._data_dir / BOOKS_DIR
         folder.mkdir(exist_ok=True, mode=0o700)
         draft = folder / f".arriving-{pointer.file}"
         write_whole(draft, BOOK_FILE_MODE, lambda file: file.write(signed))
         try:
-            self._proven(draft, pointer)
+            self._proven(draft, pointer, pointer.key)
             draft.replace(self.book_path(pointer))
         finally:
             draft.unlink(missing_ok=True)
         _sync_directory(folder)
+        keep_release_keys(self._data_dir, keys)  # before the book is in force: the old key's are refused from here
         replace_private(self.pointer_path, json.dumps(asdict(pointer), sort_keys=True).encode())
         self._clear_out(folder, pointer)
 
-    def _refuse_older(self, pointer: Pointer) -> None:
+    def _held(self) -> Pointer | None:
+        """What headquarters' word puts in force here. Damaged, or never its word: whatever it means now is better."""
         try:
             held = self.pointer()
-            if held is None:
-                return
-            self._prove_meant(held)
+            if held is not None:
+                self._prove_meant(held)
         except SyncError:
-            return  # damaged, or never headquarters' word: whatever it means for us now is better
-        if self._signed_by is None and held.key != pointer.key:
+            return None
+        return held
+
+    def _keys(self, held: Pointer | None) -> ReleaseKeys | None:
+        """The key that is believed in, and what led to it: as kept, else that of the book `held`, else the settings'.
+
+        A key to which that of the settings does not lead is not believed in.
+        """
+        from sync.release_keys import ReleaseKeys, key_hex, leads, load_release_keys
+
+        kept = load_release_keys(self._data_dir)
+        if kept is None and held is not None:
+            kept = ReleaseKeys(key=key_hex(held.key))
+        if self._signed_by is None:
+            return kept
+        root = key_hex(self._signed_by)
+        return kept if kept and leads(root, kept.key, kept.successions) else ReleaseKeys(key=root)
+
+    def _keys_for(self, pointer: Pointer, held: Pointer | None, told: Sequence[Succession]) -> ReleaseKeys:
+        """What is believed in once the offered book is in force.
+
+        Raises `ReleaseKeyChanged`, `ReleaseSuccessionBroken`.
+        """
+        from sync.release_keys import ReleaseKeys, key_hex
+
+        offered = key_hex(pointer.key)
+        known = self._keys(held)
+        if known is None:
+            return ReleaseKeys(key=offered)
+        followed = known if known.key == offered else known.followed(offered, told)
+        if followed is None:
             raise ReleaseKeyChanged("install book", str(pointer.revision))
-        if pointer.revision < held.revision:
-            raise BookOlder("install book", str(pointer.revision), offered=pointer.revision, held=held.revision)
+        return followed
+
+    def _key_of(self, pointer: Pointer) -> str:
+        """The key that must have signed the book in force: of the settings, unless that one leads to the book's own."""
+        from sync.release_keys import key_hex, leads, load_release_keys
+
+        if self._signed_by is None:
+            return pointer.key
+        kept = load_release_keys(self._data_dir)
+        successions = kept.successions if kept else ()
+        led = leads(key_hex(self._signed_by), key_hex(pointer.key), successions)
+        return pointer.key if led else self._signed_by
 
     def _prove_meant(self, pointer: Pointer) -> None:
         """That headquarters, by the key pinned at enrolment, means this revision for this very terminal."""
@@ -199,10 +265,10 @@ class ReleasedBook:
         except (InvalidSignature, binascii.Error, ValueError) as error:
             raise BookNotMeant("prove book", str(pointer.revision)) from error
 
-    def _proven(self, path: Path, pointer: Pointer) -> LoadedBook:
+    def _proven(self, path: Path, pointer: Pointer, key: str) -> LoadedBook:
         from terminal.offers.book import load_book
 
-        book = load_book(path, self._signed_by or pointer.key)
+        book = load_book(path, key)
         if (book.revision, book.hash) != (pointer.revision, pointer.sha256):
             raise _damaged(path, "不是所说的那一版", "it is another revision than announced")
         return book

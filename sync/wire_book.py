@@ -18,6 +18,7 @@ from pydantic import Field as Bounded
 from pydantic import StringConstraints
 
 from sync.wire import API, Answer, Hash, Request, TerminalId, Timestamp
+from sync.wire_keys import SUCCESSIONS_MAX, Succession
 
 FEED: Final = "book"
 BOOK_PATH: Final = API + "/terminals/{terminal}/book"
@@ -40,6 +41,7 @@ class BookPart(Answer):
     """`part` (base64) stands at `offset` of the `size` bytes of the signed book, gzip.
 
     `release_key` signs books (base64), `meant` is headquarters' word for this terminal (base64, over `slip`).
+    `successions`: every change of the release key so far, oldest first; each proves itself (`release_statement`).
     """
 
     terminal: TerminalId
@@ -50,6 +52,7 @@ class BookPart(Answer):
     part: Annotated[Base64, StringConstraints(min_length=4, max_length=PART_BYTES_MAX * 4 // 3 + 4)]
     release_key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{43}=$")]
     meant: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{86}==$")]
+    successions: Annotated[tuple[Succession, ...], Bounded(max_length=SUCCESSIONS_MAX)] = ()
 
 
 class BookHeld(Request):

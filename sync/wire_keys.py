@@ -32,6 +32,11 @@ def succession_statement(old: str, new: str) -> bytes:
     return f"jingka-v1 headquarters key\n{old}\n{new}".encode()
 
 
+def release_statement(old: str, new: str) -> bytes:
+    """What the old key that signs offer books signs to name its successor; public keys in hex."""
+    return f"jingka-v1 release key\n{old}\n{new}".encode()
+
+
 class KeyRotation(Request):
     """A terminal's new public key in place of `old`; `proof` is the new key's signature of `rotation_statement`.
 
@@ -51,7 +56,7 @@ class KeyRotated(Answer):
 
 
 class Succession(Answer):
-    """The old key's word that `new` speaks for headquarters from now on."""
+    """The old key's word that `new` stands in its place from now on: headquarters' own key, or the one of books."""
 
     old: PublicKey
     new: PublicKey
@@ -59,6 +64,6 @@ class Succession(Answer):
 
 
 class Successions(Answer):
-    """Every change of headquarters' key, oldest first. Proves itself, so it is neither asked for nor sent signed."""
+    """Every change of one key, oldest first. Proves itself, so it is neither asked for nor sent signed."""
 
     successions: Annotated[tuple[Succession, ...], Bounded(max_length=SUCCESSIONS_MAX)] = ()

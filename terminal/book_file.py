@@ -52,7 +52,7 @@ class BookFile:
         pointer = self._released.pointer() if self._released else None
         if self._released is None or pointer is None:
             self._released_path = None
-            return load_book(self._path, self._signed_by)
+            return load_book(self._path, self._released.settings_key() if self._released else self._signed_by)
         self._released_path = self._released.book_path(pointer)
         return self._released.load(pointer)
 

@@ -50,6 +50,8 @@ from sync.headquarters.roll.office import RollOffice
 from sync.headquarters.service import Headquarters, utc_now
 from sync.headquarters.storage import open_storage
 from sync.headquarters.terminal_api import STATUSES, extra_of, succession_routes, terminal_routes
+from sync.headquarters.vouchers.desk import READERS as VOUCHER_READERS
+from sync.headquarters.vouchers.office import VouchersOffice
 from sync.headquarters.workers import Supervisor, listening
 from sync.private_file import create_private
 from sync.signing import DeviceKey
@@ -76,6 +78,7 @@ NAV: Final = (
     NavLink("/terminals", "nav.terminals", HEADQUARTERS_ROLES),
     NavLink("/campaigns", "nav.campaigns", HEADQUARTERS_ROLES),
     NavLink("/pools", "nav.pools", HEADQUARTERS_ROLES),
+    NavLink("/vouchers", "nav.vouchers", VOUCHER_READERS),
     NavLink("/merchants", "nav.merchants", MONEY_READS),
     NavLink("/settlement", "nav.settlement", MONEY_READS),
     NavLink("/conflicts", "nav.conflicts", MONEY_READS),
@@ -148,6 +151,7 @@ class _Parts:
     hub: Hub
     arrivals: Arrivals
     roll: RollOffice
+    vouchers: VouchersOffice
     books: ReleasedBooks
     campaigns: CampaignDesk
     money: MoneyDesk
@@ -193,6 +197,7 @@ def _make_parts(settings: HqSettings, clock: Callable[[], datetime]) -> _Parts:
     sessions = StoredSessions(COOKIE, storage, person_of=people.current, clock=utc_now, idle_s=SESSION_IDLE_S)
     gate, hub = Gate(people, sessions), Hub()
     roll, books, names, assets = RollOffice(settings, storage, clock), ReleasedBooks(), Names(storage), Assets()
+    vouchers = VouchersOffice(settings, storage, books, clock)
     return _Parts(
         settings=settings,
         key=key,
@@ -203,12 +208,13 @@ def _make_parts(settings: HqSettings, clock: Callable[[], datetime]) -> _Parts:
             code_life_s=settings.code_life_s,
             clock=clock,
             judges=(ClockJudge(settings.clock_skew_s_max), OfferJudge(), roll.judge, Accounting(books), settle),
-            feeds=(BookFeed(), roll.feed, LeasesFeed(clock), UsageFeed(clock, books), DaysFeed()),
+            feeds=(BookFeed(), roll.feed, LeasesFeed(clock), UsageFeed(clock, books), DaysFeed(), vouchers.feed),
         ),
         gate=gate,
         hub=hub,
         arrivals=Arrivals(hub, storage.engine),
         roll=roll,
+        vouchers=vouchers,
         books=books,
         campaigns=CampaignDesk(storage, clock, release_key_file(settings)),
         money=MoneyDesk(storage, clock, key, former_keys(settings.data_dir)),
@@ -247,7 +253,7 @@ def _routers(parts: _Parts) -> Iterator[APIRouter]:
     hq, gate, pages, language = parts.hq, parts.gate, parts.pages, parts.settings.language
     yield health_routes(hq)
     yield terminal_routes(hq, parts.arrivals, language)
-    yield office_routes(hq, BookOffice(hq, parts.key), language)
+    yield office_routes(hq, BookOffice(hq, parts.key, release_key_file(parts.settings)), language)
     yield days_routes(hq, language)
     yield session_routes(gate)
     yield sign_in_routes(gate, pages, STATUSES)
@@ -261,6 +267,7 @@ def _routers(parts: _Parts) -> Iterator[APIRouter]:
     yield book_routes(parts.campaigns, gate)
     yield campaign_pages(parts.campaigns, gate, pages)
     yield from parts.roll.routes(hq, gate, pages)
+    yield from parts.vouchers.routes(hq, gate, pages)
     yield from pool_routes(hq, parts.books, gate, pages, language)
     yield money_routes(parts.money, gate, language)
     yield money_pages(parts.money, gate, pages)

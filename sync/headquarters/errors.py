@@ -91,10 +91,10 @@ class NothingToDecide(HeadquartersError):
 
 
 class SuccessionsFull(HeadquartersError):
-    """Headquarters' key was changed more often than terminals follow."""
+    """A key was changed more often than terminals follow."""
 
     code = "successions-full"
-    what = Words("总部密钥更换已达{count_max}次上限", "headquarters' key was changed {count_max} times: no more")
+    what = Words("密钥 {subject} 更换已达{count_max}次上限", "the key {subject} was changed {count_max} times: no more")
     hint = Words("请联系技术支持", "call support")
 
 

@@ -1,13 +1,15 @@
-"""Keys that change: a terminal's, pinned anew when it proves both; and headquarters' own, each named by the one before.
+"""Keys that change: a terminal's, pinned anew when it proves both; headquarters' own and the one that signs books, each
+named by the one before.
 
-Headquarters' change is three steps, each of which may be the last before a crash, and the whole may be run again:
-the next key is written, the present one signs its name (`headquarters.succession`), the next takes its place. A
-terminal that cannot prove an answer reads the chain of names from the key that it knows.
+The change of these two is three steps, each of which may be the last before a crash, and the whole may be run again:
+the next key is written, the present one signs its name (`headquarters.succession`, `release.succession`), the next
+takes its place. A terminal that meets another key than it knows reads the chain of names from there.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -37,8 +39,8 @@ from sync.wire_keys import (
 )
 from terminal.serving.people import Person
 
-NEXT_KEY_FILE: Final = "headquarters.key.next"
-SUCCESSION_FILE: Final = "headquarters.succession"
+NEXT_SUFFIX: Final = ".next"  # headquarters.key.next, release.key.next
+SUCCESSION_SUFFIX: Final = ".succession"  # headquarters.succession, release.succession
 
 
 # --- a terminal's key -------------------------------------------------------------------------------------------------
@@ -81,12 +83,17 @@ def ask_rotation(connection: Connection, terminal: str, *, by: Person, now: date
     audit.note(connection, by, "key-asked", terminal, now=now)
 
 
-# --- headquarters' key ------------------------------------------------------------------------------------------------
+# --- a key that names its successor -----------------------------------------------------------------------------------
 
 
-def load_successions(data_dir: Path) -> Successions:
-    """Every change of headquarters' key so far. Raises `KeyDamaged`, `KeyExposed`."""
-    path = data_dir / SUCCESSION_FILE
+def successions_file(key_file: Path) -> Path:
+    """Where the changes of the key in `key_file` stand: beside it."""
+    return key_file.with_suffix(SUCCESSION_SUFFIX)
+
+
+def read_successions(key_file: Path) -> Successions:
+    """Every change so far of the key in `key_file`. Raises `KeyDamaged`, `KeyExposed`."""
+    path = successions_file(key_file)
     try:
         return Successions.model_validate_json(read_private(path))
     except KeyMissing:
@@ -95,22 +102,37 @@ def load_successions(data_dir: Path) -> Successions:
         raise KeyDamaged("read", str(path)) from error
 
 
+def succeed(key_file: Path, old: DeviceKey, statement: Callable[[str, str], bytes]) -> tuple[bytes, bytes]:
+    """Put a new key in the place of `old`, which stands in `key_file` and signs `statement` of both (hex).
+
+    The old and the new public key (32 bytes each). Raises `SuccessionsFull`, the errors of key files.
+    """
+    next_file = key_file.with_name(key_file.name + NEXT_SUFFIX)
+    new = DeviceKey.load_or_create(next_file)
+    told = read_successions(key_file).successions
+    if not told or told[-1].new != new.public.hex():
+        if len(told) >= SUCCESSIONS_MAX:
+            raise SuccessionsFull("rotate key", key_file.name, count_max=SUCCESSIONS_MAX)
+        signature = old.private_key().sign(statement(old.public.hex(), new.public.hex())).hex()
+        told = (*told, Succession(old=old.public.hex(), new=new.public.hex(), signature=signature))
+        document = {"successions": [each.model_dump() for each in told]}
+        replace_private(successions_file(key_file), json.dumps(document, indent=1).encode())
+    next_file.replace(key_file)
+    sync_directory(key_file.parent)
+    return bytes.fromhex(told[-1].old), new.public
+
+
+# --- headquarters' key ------------------------------------------------------------------------------------------------
+
+
+def load_successions(data_dir: Path) -> Successions:
+    """Every change of headquarters' key so far. Raises `KeyDamaged`, `KeyExposed`."""
+    return read_successions(data_dir / KEY_FILE)
+
+
 def rotate_headquarters_key(data_dir: Path) -> tuple[bytes, bytes]:
     """The old and the new public key (32 bytes each); workers take the new one when they start again.
 
     Raises `SuccessionsFull`, the errors of key files.
     """
-    old = headquarters_key(data_dir)
-    new = DeviceKey.load_or_create(data_dir / NEXT_KEY_FILE)
-    told = load_successions(data_dir).successions
-    if not told or told[-1].new != new.public.hex():
-        if len(told) >= SUCCESSIONS_MAX:
-            raise SuccessionsFull("rotate key", "headquarters", count_max=SUCCESSIONS_MAX)
-        statement = succession_statement(old.public.hex(), new.public.hex())
-        signature = old.private_key().sign(statement).hex()
-        told = (*told, Succession(old=old.public.hex(), new=new.public.hex(), signature=signature))
-        document = {"successions": [each.model_dump() for each in told]}
-        replace_private(data_dir / SUCCESSION_FILE, json.dumps(document, indent=1).encode())
-    (data_dir / NEXT_KEY_FILE).replace(data_dir / KEY_FILE)
-    sync_directory(data_dir)
-    return bytes.fromhex(told[-1].old), new.public
+    return succeed(data_dir / KEY_FILE, headquarters_key(data_dir), succession_statement)

@@ -45,6 +45,16 @@ def keygen(context: typer.Context) -> None:
     typer.echo(f'signed_by = "{base64.b64encode(key.public).decode()}"')
 
 
+@app.command()
+def succeed(context: typer.Context) -> None:
+    """Name a new key to release books with, signed by the one before. Terminals follow with its first book."""
+    from sync.headquarters.books.release import release_key_file, succeed_release_key
+
+    old, new = (base64.b64encode(key).decode() for key in succeed_release_key(release_key_file(context.obj)))
+    typer.echo(f"{old} → {new}")
+    typer.echo(f'signed_by = "{new}"')
+
+
 @app.command("list")
 def list_books(context: typer.Context, json: JSON = False) -> None:
     """Drafts under way, released revisions, and how many terminals should have and do have each."""

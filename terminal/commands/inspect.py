@@ -176,7 +176,7 @@ def _book(settings: TerminalSettings) -> str:
 
     released = ReleasedBook(settings.data_dir, settings.offers.signed_by)
     pointer = released.pointer()
-    book = released.load(pointer) if pointer else load_book(settings.offers.book, settings.offers.signed_by)
+    book = released.load(pointer) if pointer else load_book(settings.offers.book, released.settings_key())
     origin = "headquarters" if pointer else "settings"
     return f"revision {book.revision}, {len(book.offers)} offers, from {origin}"
 

@@ -45,10 +45,14 @@ def verify(book: Path, public: str | None, config: Path | None) -> None:
     import json
 
     from config.settings import load_terminal
+    from sync.released_book import ReleasedBook
     from terminal.offers.book import load_book
     from terminal.offers.signature import BookUnsigned, is_signed
 
-    wanted = load_terminal(config).offers.signed_by if config is not None else public
+    wanted = public
+    if config is not None:
+        settings = load_terminal(config)
+        wanted = ReleasedBook(settings.data_dir, settings.offers.signed_by).settings_key()
     loaded = load_book(book, wanted)
     data = json.loads(book.read_bytes()) if book.suffix == ".json" else None
     if not is_signed(data):

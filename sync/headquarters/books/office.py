@@ -11,6 +11,7 @@ import json
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request
@@ -25,6 +26,7 @@ from sync.headquarters.books import releases, stages
 from sync.headquarters.books.errors import BookNotReleased
 from sync.headquarters.books.stages import InForce
 from sync.headquarters.door import plain_body
+from sync.headquarters.keys import read_successions
 from sync.headquarters.projection import Place
 from sync.headquarters.service import Headquarters
 from sync.headquarters.terminal_api import answered, http_request, problems
@@ -65,18 +67,22 @@ class _Packed:
 
 
 class BookOffice:
-    """Callable from any thread; blocks on the database. `key` is headquarters' own, which terminals pinned."""
+    """Callable from any thread; blocks on the database. `key` is headquarters' own, which terminals pinned; beside
+    `release_key_file` stands what became of the key that signs books.
+    """
 
-    def __init__(self, hq: Headquarters, key: DeviceKey) -> None:
+    def __init__(self, hq: Headquarters, key: DeviceKey, release_key_file: Path) -> None:
         self._hq = hq
         self._key = key
+        self._release_key_file = release_key_file
         self._lock = threading.Lock()
         self._packed: OrderedDict[str, _Packed] = OrderedDict()
 
     def part(self, request: HttpRequest, terminal: str, offset: int) -> BookPart:
         """A part of the book that is meant for the terminal now, from `offset` on.
 
-        Raises the errors of `Door.identify`, `NonceReplayed`, `BookNotReleased`, `MessageMalformed`.
+        Raises the errors of `Door.identify`, `NonceReplayed`, `BookNotReleased`, `MessageMalformed`, and what
+        `read_successions` does.
         """
         now = self._hq.clock()
         caller = self._hq.door.identify(request, terminal, now)
@@ -98,6 +104,7 @@ class BookOffice:
             part=base64.b64encode(packed.bytes[offset : offset + PART_BYTES_MAX]).decode(),
             release_key=packed.key,
             meant=base64.b64encode(word).decode(),
+            successions=read_successions(self._release_key_file).successions,
         )
 
     def note(self, request: HttpRequest, terminal: str) -> BookNoted:

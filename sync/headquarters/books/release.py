@@ -12,8 +12,10 @@ from sync.errors import KeyMissing
 from sync.headquarters.books import drafts, releases
 from sync.headquarters.books.errors import DraftOutdated, ReleaseKeyMissing, ReleaseNewest
 from sync.headquarters.books.releases import ReleaseView
+from sync.headquarters.keys import succeed
 from sync.headquarters.people import audit
 from sync.signing import DeviceKey
+from sync.wire_keys import release_statement
 from terminal.serving.people import Person
 
 if TYPE_CHECKING:
@@ -33,6 +35,14 @@ def release_key(path: Path) -> DeviceKey:
         return DeviceKey.load(path)
     except KeyMissing as error:
         raise ReleaseKeyMissing("sign book", str(path)) from error
+
+
+def succeed_release_key(path: Path) -> tuple[bytes, bytes]:
+    """Put a new key in the place of the one that signs books, named by it; the old and the new public key (32 bytes).
+
+    The next release is signed by the new one: workers read it then. Raises what `release_key` does, `SuccessionsFull`.
+    """
+    return succeed(path, release_key(path), release_statement)
 
 
 def release(

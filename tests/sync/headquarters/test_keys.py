@@ -262,7 +262,9 @@ def test_a_chain_that_the_known_key_did_not_sign_leads_nowhere(town: Town) -> No
     forged = link.model_copy(update={"new": "ab" * 32})
     assert successor_of(link.old, Successions(successions=(forged,))) == link.old
     assert successor_of("cd" * 32, good) == "cd" * 32
-    (town.hq_dir / keys.SUCCESSION_FILE).write_text(json.dumps({"successions": [forged.model_dump()]}))
+    keys.successions_file(town.hq_dir / "headquarters.key").write_text(
+        json.dumps({"successions": [forged.model_dump()]})
+    )
     with town.open():
         agent = town.agent()
         for _ in range(2):
