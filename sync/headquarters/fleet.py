@@ -43,6 +43,7 @@ class TerminalView:
     boot: str | None
     book: str | None
     roll: str | None
+    vouchers: str | None
     oldest_s: int | None
     readers: tuple[tuple[str, str], ...] | None
     rotate_asked_at: datetime | None
@@ -145,6 +146,7 @@ def told(condition: Condition) -> dict[str, Any]:
         "boot": _plain(condition.boot),
         "book": _plain(condition.book),
         "roll": _plain(condition.roll),
+        "vouchers": _plain(condition.vouchers),
         "oldest_s": condition.oldest_s,
         "readers": json.dumps(readers, ensure_ascii=False),
     }

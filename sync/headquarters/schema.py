@@ -8,9 +8,10 @@ import sync.headquarters.books.tables
 import sync.headquarters.money.tables
 import sync.headquarters.people.tables
 import sync.headquarters.pools.tables
-import sync.headquarters.roll.tables  # noqa: F401 - importing a room's tables puts them on the metadata
+import sync.headquarters.roll.tables
+import sync.headquarters.vouchers.tables  # noqa: F401 - importing a room's tables puts them on the metadata
 from sync.headquarters.tables import metadata
 
-SCHEMA_REVISION: Final = "0008"  # the migration that makes these tables; a test holds both together
+SCHEMA_REVISION: Final = "0009"  # the migration that makes these tables; a test holds both together
 
 __all__ = ["SCHEMA_REVISION", "metadata"]

@@ -89,6 +89,7 @@ terminals = Table(
     Column("boot", Text),
     Column("book", Text),
     Column("roll", Text),
+    Column("vouchers", Text),
     Column("oldest_s", Integer),
     Column("readers", Text),  # JSON: [[name, state], …]
     Column("rotate_asked_at", UtcTime),  # a new device key is asked for, and has not come yet

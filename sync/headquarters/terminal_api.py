@@ -22,6 +22,7 @@ from sync.headquarters.money.errors import MONEY_STATUSES
 from sync.headquarters.pools.errors import POOL_STATUSES
 from sync.headquarters.roll.errors import ROLL_STATUSES
 from sync.headquarters.service import Headquarters
+from sync.headquarters.vouchers.errors import VOUCHER_STATUSES
 from sync.signing import HttpRequest, HttpResponse
 from sync.wire import (
     API,
@@ -51,6 +52,7 @@ STATUSES: Final[Mapping[type[JingkaError], int]] = {
     **MONEY_STATUSES,
     **ROLL_STATUSES,
     **POOL_STATUSES,
+    **VOUCHER_STATUSES,
 }
 
 OCTETS_TYPE: Final = "application/octet-stream"

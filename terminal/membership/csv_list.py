@@ -19,6 +19,7 @@ from config.errors import JingkaError, Words
 
 LINE_BYTES_MAX = 1_024  # a full line has some 70 bytes; more is not a line of these lists
 PROGRESS_LINES = 16_384  # a few times a second
+UPLOAD_SUBJECT = "upload"  # what a list without a file is called
 REJECTED_KEPT_MAX = 1_000  # nobody reads more; the rest are counted
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -85,6 +86,12 @@ def read_list(
         raise form.unreadable("read list", str(path), reason=error.strerror) from error
 
 
+def read_upload(file: BinaryIO, form: ListForm, parse: Callable[[list[str]], Line]) -> Iterator[Line | Rejected]:
+    """As `read_list`, of a list that lies in memory. Raises `form.headless` when it does not begin with the header."""
+    check_header(file, form, UPLOAD_SUBJECT)
+    yield from _lines(file, len(form.columns), parse, _unwatched, 0)
+
+
 class Taken(Generic[Line]):
     """The good lines of a list, one after another; it keeps account of the others.
 
@@ -146,6 +153,10 @@ def _lines(
                 yield Rejected(number, reject.reason)
             else:
                 yield taken
+
+
+def _unwatched(done_bytes: int, total_bytes: int) -> None:
+    """Nobody follows a list that lies in memory."""
 
 
 def is_cut(line: bytes) -> bool:

@@ -14,11 +14,20 @@ from datetime import date
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 from config.errors import Words
 from drivers.card import MalformedCard, Pan
 from terminal.membership.card_list import PERSON_CHARS_MAX
-from terminal.membership.csv_list import LINE_FAULT_WORDS, ListForm, Reject, Rejected, read_list, written_day
+from terminal.membership.csv_list import (
+    LINE_FAULT_WORDS,
+    ListForm,
+    Reject,
+    Rejected,
+    read_list,
+    read_upload,
+    written_day,
+)
 from terminal.membership.token import ProgrammeKey, card_token, person_token
 from terminal.offers.values import ID, ID_CHARS_MAX
 from terminal.offers.voucher import CODE_CHARS_MAX, CODE_CHARS_MIN, VoucherRecord, spelt, well_formed
@@ -98,6 +107,11 @@ def read_voucher_list(
     cannot be read, `VoucherListInvalid` when it does not begin with the header.
     """
     return read_list(path, _FORM, lambda fields: _voucher_line(fields, key), progress)
+
+
+def read_voucher_upload(file: BinaryIO, key: ProgrammeKey) -> Iterator[VoucherLine | Rejected]:
+    """As `read_voucher_list`, of a list that lies in memory. Raises `VoucherListInvalid`."""
+    return read_upload(file, _FORM, lambda fields: _voucher_line(fields, key))
 
 
 def _voucher_line(fields: list[str], key: ProgrammeKey) -> VoucherLine:

@@ -138,7 +138,7 @@ def _flagged_offers(book: LoadedBook, place: Place) -> list[str]:
     return [
         each.offer.id
         for each in book.offers.values()
-        if _sold_at(book, each.offer, place)
+        if sold_at(book, each.offer, place)
         and any(limit.offline is Offline.FLAG and limit.personal and not limit.momentary for limit in each.offer.limits)
     ]
 
@@ -167,14 +167,14 @@ def _ends_on(limit: Limit, key: str) -> str:
 def _leases_at(book: LoadedBook, place: Place, day: date) -> Iterator[tuple[Offer, Limit]]:
     for prepared in book.offers.values():
         offer = prepared.offer
-        if not _sold_at(book, offer, place) or not _holds_on(offer, day):
+        if not sold_at(book, offer, place) or not _holds_on(offer, day):
             continue
         for limit in offer.limits:
             if limit.offline is Offline.LEASE and not limit.momentary and PLACES.issuperset(limit.per):
                 yield offer, limit
 
 
-def _sold_at(book: LoadedBook, offer: Offer, place: Place) -> bool:
+def sold_at(book: LoadedBook, offer: Offer, place: Place) -> bool:
     """As `PreparedOffer.holds_at`, by merchant and site."""
     reference = f"{place.merchant}/{place.site}"
     prepared = book.offers[offer.id]

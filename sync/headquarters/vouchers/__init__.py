@@ -1,0 +1,1 @@
+"""The register of vouchers at headquarters: lists of codes come in, terminals follow what they make of it."""
