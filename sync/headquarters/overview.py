@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, case, func, select
+from sqlalchemy import Connection, Row, func, select
 
 from config.zone import SHANGHAI
 from sync.headquarters.errors import PeriodTooLong
-from sync.headquarters.money.steps import StepKind
+from sync.headquarters.money.sold import by_merchant
 from sync.headquarters.money.tables import settlement_lines
 from sync.headquarters.pools.tables import pool_samples
 from sync.headquarters.pools.views import Point, PoolView, pools_shown
@@ -31,7 +31,6 @@ RUN_SHOWN_H: Final = 24  # of a pool's run: today and the evening before
 RUN_POINTS_MAX: Final = 300  # a day at every five minutes, and some
 
 _MINUTE: Final = timedelta(minutes=1)
-_COUNTED: Final = ("units", "list_fen", "pay_fen", "saving_fen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,22 +179,8 @@ def totals(connection: Connection, first: date, last: date, shown: int) -> Total
     """
     if not 0 <= (last - first).days < PERIOD_DAYS_MAX:
         raise PeriodTooLong("add up", "redemptions", days_max=PERIOD_DAYS_MAX)
-    column = settlement_lines.c
-    completed, voided = (column.kind == kind.value for kind in (StepKind.COMPLETED, StepKind.VOIDED))
-    query = (
-        select(
-            column.merchant,
-            func.sum(case((completed, column.steps), else_=0)).label("redemptions"),
-            func.sum(case((voided, column.steps), else_=0)).label("voids"),
-            *(func.sum(column[name]).label(name) for name in _COUNTED),
-        )
-        # A day is settled in its own month or, when it came late, in a later one: never before.
-        .where(column.month >= first.isoformat()[:7], column.day.between(first.isoformat(), last.isoformat()))
-        .where(completed | voided)
-        .group_by(column.merchant)
-        .order_by(func.sum(case((completed, column.steps), else_=0)).desc(), column.merchant)
-        .limit(MERCHANTS_MAX)
-    )
+    lines = by_merchant(first, last)
+    query = lines.order_by(lines.selected_columns.completed.desc(), settlement_lines.c.merchant).limit(MERCHANTS_MAX)
     merchants = [(row.merchant, _sum(row)) for row in connection.execute(query)]
     return Totals(
         whole=_whole([each for _, each in merchants]),
@@ -214,7 +199,7 @@ def _open_between(connection: Connection, first: date, last: date) -> int:
 def _sum(row: Row[Any]) -> Sum:
     """PostgreSQL adds BIGINTs up to a NUMERIC, hence int()."""
     return Sum(
-        redemptions=int(row.redemptions),
+        redemptions=int(row.completed),
         voids=int(row.voids),
         units=int(row.units),
         list=int(row.list_fen),

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Label, Row, Select, and_, case, func, select
+from sqlalchemy import Connection, Row, Select, TextClause, and_, func, select
 
 from sync.headquarters.errors import PeriodTooLong
+from sync.headquarters.money.sold import COUNTED, by_business_day
 from sync.headquarters.money.tables import decisions
-from sync.headquarters.tables import flags, redemptions
-from terminal.ledger.project import RedemptionState
+from sync.headquarters.tables import OPEN_SALE, VOIDED_SALE, flags, redemptions
 
 REDEMPTIONS_PAGE_MAX: Final = 500  # one answer; about 200 kB as JSON
 FLAGS_PAGE_MAX: Final = 500
@@ -95,43 +95,41 @@ def latest_arrivals(connection: Connection, limit: int) -> list[RedemptionView]:
 
 
 def totals(connection: Connection, first: date, last: date) -> list[MerchantTotal]:
-    """Every merchant's total over the business days from `first` to `last`, both included. Raises `PeriodTooLong`."""
+    """Every merchant's total over the business days from `first` to `last`, both included; those that neither sold
+    nor began a sale left out.
+
+    From the lines that settlement keeps, and two indexes of few sales each. Raises `PeriodTooLong`.
+    """
     if not 0 <= (last - first).days < PERIOD_DAYS_MAX:
         raise PeriodTooLong("add up", "redemptions", days_max=PERIOD_DAYS_MAX)
-    column = redemptions.c
-    completed = column.state == RedemptionState.COMPLETED.value
-    authorised = column.state == RedemptionState.AUTHORISED.value
-
-    def kept(amount: str, voided: str) -> Label[Any]:
-        return func.sum(case((completed, column[amount] - column[voided]), else_=0)).label(amount)
-
-    found = connection.execute(
-        select(
-            column.merchant,
-            func.count().filter(completed).label("redemptions"),
-            func.count().filter(authorised).label("open"),
-            kept("units", "voided_units"),
-            kept("list_fen", "voided_list_fen"),
-            kept("pay_fen", "voided_pay_fen"),
+    sold = {key: each for key, each in by_business_day(connection, first, last).items() if each["completed"]}
+    voided = _counted(connection, VOIDED_SALE, first, last)
+    waiting = _counted(connection, OPEN_SALE, first, last)
+    nothing = dict.fromkeys(("completed", *COUNTED), 0)
+    found = []
+    for merchant in sorted(sold.keys() | waiting.keys())[:MERCHANTS_MAX]:
+        each = sold.get(merchant, nothing)
+        found.append(
+            MerchantTotal(
+                merchant=merchant,
+                redemptions=each["completed"] - voided.get(merchant, 0),
+                open=waiting.get(merchant, 0),
+                units=each["units"],
+                list=each["list_fen"],
+                pay=each["pay_fen"],
+                saving=each["list_fen"] - each["pay_fen"],
+            )
         )
-        .where(column.business_day.between(first.isoformat(), last.isoformat()))
-        .group_by(column.merchant)
-        .order_by(column.merchant)
-        .limit(MERCHANTS_MAX)
+    return found
+
+
+def _counted(connection: Connection, state: TextClause, first: date, last: date) -> dict[str, int]:
+    """How many sales of these days are in a `state` that has an index of its own, by merchant."""
+    days = redemptions.c.business_day.between(first.isoformat(), last.isoformat())
+    query = (
+        select(redemptions.c.merchant, func.count().label("of_it")).where(state, days).group_by(redemptions.c.merchant)
     )
-    # PostgreSQL adds BIGINTs up to a NUMERIC, hence int().
-    return [
-        MerchantTotal(
-            merchant=each.merchant,
-            redemptions=each.redemptions,
-            open=each.open,
-            units=int(each.units),
-            list=int(each.list_fen),
-            pay=int(each.pay_fen),
-            saving=int(each.list_fen) - int(each.pay_fen),
-        )
-        for each in found
-    ]
+    return {row.merchant: row.of_it for row in connection.execute(query)}
 
 
 def _views(connection: Connection, query: Select[Any]) -> list[RedemptionView]:

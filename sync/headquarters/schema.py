@@ -12,6 +12,6 @@ import sync.headquarters.roll.tables
 import sync.headquarters.vouchers.tables  # noqa: F401 - importing a room's tables puts them on the metadata
 from sync.headquarters.tables import metadata
 
-SCHEMA_REVISION: Final = "0009"  # the migration that makes these tables; a test holds both together
+SCHEMA_REVISION: Final = "0010"  # the migration that makes these tables; a test holds both together
 
 __all__ = ["SCHEMA_REVISION", "metadata"]

@@ -16,6 +16,7 @@ from config.places import PEOPLE_FILE
 from sync.headquarters import reports
 from sync.headquarters.app import create_app
 from sync.headquarters.ingest import ingest
+from sync.headquarters.money.record import settle
 from sync.headquarters.reports import REDEMPTIONS_PAGE_MAX
 from sync.headquarters.storage import Storage, open_storage
 from terminal.serving.people import Person, Role, add_person
@@ -44,7 +45,7 @@ class Scene:
     def take(self, ledger: WrittenLedger) -> None:
         """All of a ledger into the database, past the web."""
         with self.storage.write() as connection:
-            ingest(connection, ledger.batch(), now=self.clock.now)
+            ingest(connection, ledger.batch(), now=self.clock.now, judges=(settle,))
 
 
 @pytest.fixture
