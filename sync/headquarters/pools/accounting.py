@@ -9,14 +9,17 @@ own projection took count: a step that does not follow uses nothing up.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, text, update
+from sqlalchemy import Connection, Row, text, update
+from sqlalchemy.exc import IntegrityError
 
+from sync.headquarters.errors import StorageUnavailable
 from sync.headquarters.pools import rows
+from sync.headquarters.pools.fingerprints import note_collisions, repeated
 from sync.headquarters.pools.holds import take_up
 from sync.headquarters.pools.rows import Allotment
 from sync.headquarters.pools.sizing import GROW_BELOW, faded
@@ -24,6 +27,7 @@ from sync.headquarters.pools.tables import leases
 from sync.headquarters.pools.terms import Books, KeyTerms, storable, terms_of
 from sync.headquarters.pools.versions import next_version, signed_fingerprint
 from sync.headquarters.projection import AMOUNT_MAX, Change, Finding, FlagCode, Folded, Place
+from sync.wire_usage import fingerprint
 from terminal.ledger.entry import Entry, EntryKind
 from terminal.offers.book import LoadedBook
 from terminal.offers.counts import Offline
@@ -34,30 +38,37 @@ _COUNT_SET: Final = """
     ON CONFLICT (key) DO UPDATE SET
     used = pools.used + excluded.used,
     held = pools.held + excluded.held,
-    version = excluded.version,
+    version = COALESCE(excluded.version, pools.version),
     fingerprint = excluded.fingerprint,
     policy = CASE WHEN excluded.revision >= pools.revision THEN excluded.policy ELSE pools.policy END,
     max = CASE WHEN excluded.revision >= pools.revision THEN excluded.max ELSE pools.max END,
     revision = CASE WHEN excluded.revision >= pools.revision THEN excluded.revision ELSE pools.revision END
-    RETURNING key, used, held, allotted, excess
+    RETURNING key, used, held, allotted, excess, fingerprint
+"""
+# A fingerprint that another key has already is left out, and found by its absence.
+_OWN: Final = """
+    CASE WHEN EXISTS (SELECT 1 FROM pools AS other WHERE other.fingerprint = {told} AND other.key <> {key})
+    THEN NULL ELSE {told} END
 """
 _COUNT_INTO: Final = """
     INSERT INTO pools (key, offer, "limit", policy, max, revision, shared, ends_on, allotted, excess, used, held,
                        fingerprint, version)
 """
-_COUNT_POSTGRESQL: Final = """
-    SELECT key, offer, "limit", policy, max, revision, shared, ends_on, 0, 0, used, held, fingerprint,
+_COUNT_POSTGRESQL: Final = f"""
+    SELECT key, offer, "limit", policy, max, revision, shared, ends_on, 0, 0, used, held,
+           {_OWN.format(told="told.fingerprint", key="told.key")},
            CASE WHEN fingerprint IS NULL THEN NULL ELSE CAST(:version AS bigint) END
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS told(key text, offer text, "limit" text, policy text, max bigint,
          revision bigint, shared boolean, ends_on text, used bigint, held bigint, fingerprint bigint)
     ORDER BY key
-"""
-_COUNT_SQLITE: Final = """
+"""  # noqa: S608 - put together from the constants above
+_COUNT_SQLITE: Final = f"""
     SELECT value->>'key', value->>'offer', value->>'limit', value->>'policy', value->>'max', value->>'revision',
-           value->>'shared', value->>'ends_on', 0, 0, value->>'used', value->>'held', value->>'fingerprint',
+           value->>'shared', value->>'ends_on', 0, 0, value->>'used', value->>'held',
+           {_OWN.format(told="value->>'fingerprint'", key="value->>'key'")},
            CASE WHEN value->>'fingerprint' IS NULL THEN NULL ELSE :version END
     FROM json_each(:rows) WHERE true
-"""
+"""  # noqa: S608
 _SPEND_SET: Final = " ON CONFLICT (key, terminal) DO UPDATE SET used = spendings.used + excluded.used"
 _SPEND_POSTGRESQL: Final = """
     INSERT INTO spendings (key, terminal, used) SELECT key, :terminal, used
@@ -100,10 +111,11 @@ class _Counted:
 
 
 class Accounting:
-    """The judge of this room (`sync.headquarters.ingest.Judge`)."""
+    """The judge of this room (`sync.headquarters.ingest.Judge`). `fingerprint`: as terminals make it of a key."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, fingerprint: Callable[[str], int] = fingerprint) -> None:
         self._books = books
+        self._fingerprint = fingerprint
 
     def __call__(
         self, connection: Connection, place: Place, entries: Sequence[Entry], folded: Folded, now: datetime
@@ -117,7 +129,10 @@ class Accounting:
             findings += _spend(connection, place, leased, beyond, now)
         opened = [entry.redemption for entry in entries if entry.kind is EntryKind.AUTHORISED]
         kept = take_up(connection, place.terminal, [each for each in opened if each in folded.changes])
-        findings += _count(connection, place, counted, kept, beyond)
+        marks = {
+            key: signed_fingerprint(key, self._fingerprint) for key, each in counted.items() if each.terms.personal_flag
+        }
+        findings += _count(connection, place, counted, kept, beyond, marks=marks)
         return findings
 
     def _counted(
@@ -226,10 +241,12 @@ def _count(
     counted: Mapping[str, _Counted],
     kept: Mapping[str, Mapping[str, int]],
     beyond: dict[str, dict[str, int]],
+    *,
+    marks: Mapping[str, int],
 ) -> list[Finding]:
     """Move the citywide counts, and name the entries that went beyond their limit without a hold.
 
-    `beyond` is added to the pools along with it.
+    `beyond` is added to the pools along with it; `marks` are the fingerprints of the keys that terminals are told of.
     """
     others = {key: each for key, each in counted.items() if each.terms.policy is not Offline.LEASE}
     freed: dict[str, int] = {}
@@ -242,23 +259,46 @@ def _count(
         known = rows.read_pools(connection, beyond)
         ours = {key: rows.pool_row(counted[key].terms) for key in {*others, *beyond} if key in counted}
         rows.take_pools(connection, {**known, **ours}.values())
-    dialect = connection.dialect.name
-    told = [
-        {**rows.pool_row(each.terms), "used": each.sum, "held": -freed.get(key, 0), "fingerprint": _mark(each.terms)}
-        for key, each in sorted(others.items())
-    ]
     findings: list[Finding] = []
-    if told:
-        version = next_version(connection)
-        after = connection.execute(_COUNT[dialect], {"rows": json.dumps(told), "version": version}).all()
-        for row in after:
+    if others:
+        for row in _move(connection, others, freed, marks):
             gone = row.used + row.held + row.allotted + row.excess
             findings += _beyond(others[row.key], gone + freed.get(row.key, 0), kept)
-        personal = [{"key": key, "used": each.sum} for key, each in sorted(others.items()) if each.terms.personal_flag]
+        personal = [{"key": key, "used": others[key].sum} for key in sorted(marks)]
         if personal:
-            connection.execute(_SPEND[dialect], {"rows": json.dumps(personal), "terminal": place.terminal})
+            spent = {"rows": json.dumps(personal), "terminal": place.terminal}
+            connection.execute(_SPEND[connection.dialect.name], spent)
     rows.add_to_pools(connection, beyond)
     return findings
+
+
+def _move(
+    connection: Connection, others: Mapping[str, _Counted], freed: Mapping[str, int], marks: Mapping[str, int]
+) -> Sequence[Row[Any]]:
+    """Add to the counts of all keys in one statement; the pools as they are then.
+
+    Raises `StorageUnavailable` when another transaction has just brought a key with the same fingerprint: the batch
+    comes again, and finds it.
+    """
+    twice = repeated(marks)
+    told = [
+        {
+            **rows.pool_row(each.terms),
+            "used": each.sum,
+            "held": -freed.get(key, 0),
+            "fingerprint": None if key in twice else marks.get(key),
+        }
+        for key, each in sorted(others.items())
+    ]
+    version = next_version(connection)
+    dialect = connection.dialect.name
+    try:
+        after = connection.execute(_COUNT[dialect], {"rows": json.dumps(told), "version": version}).all()
+    except IntegrityError as error:
+        raise StorageUnavailable("count", dialect, reason=type(error.orig).__name__) from error
+    lost = [marks[row.key] for row in after if row.fingerprint is None and row.key in marks]
+    note_collisions(connection, lost, version)
+    return after
 
 
 def _beyond(counted: _Counted, after: int, kept: Mapping[str, Mapping[str, int]]) -> list[Finding]:
@@ -276,7 +316,3 @@ def _beyond(counted: _Counted, after: int, kept: Mapping[str, Mapping[str, int]]
             said = f"{terms.offer} {terms.limit} {running}/{terms.max}"
             findings.append(Finding(event.sequence, FlagCode.OVER_LIMIT, said))
     return findings
-
-
-def _mark(terms: KeyTerms) -> int | None:
-    return signed_fingerprint(terms.key) if terms.personal_flag else None

@@ -75,7 +75,7 @@ pools = Table(
     Column("excess", BigInteger, nullable=False),
     Column("used", BigInteger, nullable=False),
     Column("held", BigInteger, nullable=False),
-    Column("fingerprint", BigInteger),  # of a personal `flag` key: what terminals know it by (signed)
+    Column("fingerprint", BigInteger),  # of a personal `flag` key: what terminals know it by, unless another key has it
     Column("version", BigInteger),  # the transaction that changed `used` last
     CheckConstraint("policy IN ('lease', 'flag', 'refuse')", name="policy"),
 )
@@ -83,7 +83,7 @@ pools = Table(
 Index(
     "ix_pools_shared", pools.c.offer, postgresql_where=pools.c.shared == true(), sqlite_where=pools.c.shared == true()
 )
-Index("ix_pools_fingerprint", pools.c.fingerprint)
+Index("ix_pools_fingerprint", pools.c.fingerprint, unique=True)  # what terminals know one key by is no other's
 Index("ix_pools_version", pools.c.version)
 
 spendings = Table(
@@ -130,4 +130,22 @@ usage_horizons = Table(
     Column("published_at", UtcTime, nullable=False),
 )
 
-__all__ = ["allotments", "holds", "leases", "metadata", "pool_samples", "pools", "spendings", "usage_horizons"]
+# Fingerprints that stand for two keys. They are told to nobody; `version`: the change that brought the second.
+usage_collisions = Table(
+    "usage_collisions",
+    metadata,
+    Column("fingerprint", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", BigInteger, nullable=False),
+)
+
+__all__ = [
+    "allotments",
+    "holds",
+    "leases",
+    "metadata",
+    "pool_samples",
+    "pools",
+    "spendings",
+    "usage_collisions",
+    "usage_horizons",
+]

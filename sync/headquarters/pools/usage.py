@@ -15,9 +15,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, and_, func, or_, select, update
 
 from config.zone import SHANGHAI
+from sync.headquarters.pools.fingerprints import alone, parted_since
 from sync.headquarters.pools.tables import pools, spendings, usage_horizons
 from sync.headquarters.pools.terms import Books, flagged_offers
-from sync.headquarters.pools.versions import horizon, unsigned
+from sync.headquarters.pools.versions import horizon, signed, unsigned
 from sync.headquarters.projection import Place
 from sync.headquarters.storage import insert_or
 from sync.wire import timestamp
@@ -35,7 +36,6 @@ from sync.wire_usage import (
 PUBLISH_S: Final = 60
 # A delta that would be longer than this is sent as a snapshot, page by page: a terminal that was away for weeks.
 DELTA_PAIRS_MAX: Final = USAGE_PAGE_PAIRS_MAX
-_HALF: Final = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +115,22 @@ def _digest(offers: Sequence[str]) -> str:
 
 
 def _elsewhere(place: Place, offers: Sequence[str]) -> Select[Any]:
-    """Fingerprint and what others used, of the offers' personal keys."""
+    """Fingerprint and what others used, of the offers' personal keys that have one to themselves."""
     mine = and_(spendings.c.key == pools.c.key, spendings.c.terminal == place.terminal)
     elsewhere = pools.c.used - func.coalesce(spendings.c.used, 0)
     joined = pools.outerjoin(spendings, mine)
-    return select(pools.c.fingerprint, elsewhere).select_from(joined).where(pools.c.offer.in_(offers))
+    return select(pools.c.fingerprint, elsewhere).select_from(joined).where(pools.c.offer.in_(offers), alone())
 
 
 def _changed(connection: Connection, place: Place, offers: Sequence[str], after: int) -> list[Pair]:
-    """Everything from the number `after` on, also what is in already beyond the horizon: it will come again."""
+    """Everything from the number `after` on, also what is in already beyond the horizon: it will come again.
+
+    What turned out to stand for two keys comes with 0, which takes it out.
+    """
     query = _elsewhere(place, offers).where(pools.c.version >= after, pools.c.fingerprint.is_not(None))
     found = connection.execute(query.limit(DELTA_PAIRS_MAX + 1))
-    return [(unsigned(value), max(0, int(amount))) for value, amount in found]
+    changed = [(unsigned(value), max(0, int(amount))) for value, amount in found]
+    return changed + [(unsigned(value), 0) for value in parted_since(connection, after)]
 
 
 def _page(connection: Connection, place: Place, offers: Sequence[str], cursor: str | None, now: datetime) -> list[Pair]:
@@ -135,7 +139,7 @@ def _page(connection: Connection, place: Place, offers: Sequence[str], cursor: s
     current = or_(pools.c.ends_on == "", pools.c.ends_on >= today)
     query = _elsewhere(place, offers).where(pools.c.fingerprint.is_not(None), current)
     if cursor is not None:
-        query = query.where(pools.c.fingerprint > int(cursor, 16) - _HALF)
+        query = query.where(pools.c.fingerprint > signed(int(cursor, 16)))
     found = connection.execute(query.order_by(pools.c.fingerprint).limit(USAGE_PAGE_PAIRS_MAX))
     return [(unsigned(value), max(0, int(amount))) for value, amount in found]
 

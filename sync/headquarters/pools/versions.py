@@ -10,6 +10,7 @@ them again: see docs/pools.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from sqlalchemy import Connection, func, select, text
@@ -36,9 +37,14 @@ def horizon(connection: Connection) -> int:
     return (connection.scalar(select(func.max(pools.c.version))) or 0) + 1
 
 
-def signed_fingerprint(key: str) -> int:
-    """A key's fingerprint as a BIGINT holds it, in the same order."""
-    return fingerprint(key) - _HALF
+def signed_fingerprint(key: str, of: Callable[[str], int] = fingerprint) -> int:
+    """A key's fingerprint, by `of`, as a BIGINT holds it, in the same order."""
+    return signed(of(key))
+
+
+def signed(value: int) -> int:
+    """A fingerprint as a BIGINT."""
+    return value - _HALF
 
 
 def unsigned(stored: int) -> int:
