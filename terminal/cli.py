@@ -15,6 +15,7 @@ from terminal.commands import (
     headquarters_book,
     headquarters_money,
     headquarters_roll,
+    headquarters_vouchers,
     keys,
     ledger,
     membership,
@@ -43,6 +44,7 @@ app.add_typer(hq_app, name="hq")
 hq_app.add_typer(headquarters_book.app, name="book")
 hq_app.add_typer(headquarters_money.app, name="settlement")
 hq_app.add_typer(headquarters_roll.app, name="roll")
+hq_app.add_typer(headquarters_vouchers.app, name="vouchers")
 hq_app.add_typer(keys.hq_app, name="key")
 
 

@@ -50,7 +50,7 @@ def bring(
     if kind not in set(ListKind):
         raise typer.BadParameter("union, bank or combined", param_hint="--kind")
     with _desk(context.obj) as (desk, storage):
-        by = _person(context.obj, storage, person, "operator")
+        by = person_at(context.obj, storage, person, "operator")
         size = file.stat().st_size if file.exists() else 0
         with progress_bar("hash and load") as progress:
             view = desk.preview_file(file, ListKind(kind), by, lambda done: progress(done, size))
@@ -64,7 +64,7 @@ def bring(
 def confirm_list(context: typer.Context, number: Number, person: By, json: JSON = False) -> None:
     """Put a list in force; one that takes many cards out of use needs two persons, one after the other."""
     with _desk(context.obj) as (desk, storage):
-        view = desk.confirm(number, _person(context.obj, storage, person, *REVIEW_ROLES))
+        view = desk.confirm(number, person_at(context.obj, storage, person, *REVIEW_ROLES))
     _show(view, [], json)
 
 
@@ -72,7 +72,7 @@ def confirm_list(context: typer.Context, number: Number, person: By, json: JSON 
 def discard(context: typer.Context, number: Number, person: By) -> None:
     """Forget a list that waits."""
     with _desk(context.obj) as (desk, storage):
-        desk.discard(number, _person(context.obj, storage, person, *REVIEW_ROLES))
+        desk.discard(number, person_at(context.obj, storage, person, *REVIEW_ROLES))
     typer.echo(f"list {number}: discarded")
 
 
@@ -147,7 +147,7 @@ def _desk(settings: HqSettings) -> Iterator[tuple[RollDesk, Storage]]:
         storage.close()
 
 
-def _person(settings: HqSettings, storage: Storage, person: str, *roles: str) -> Person:
+def person_at(settings: HqSettings, storage: Storage, person: str, *roles: str) -> Person:
     """Who acts, by their PIN; wrong tries count with those made on the pages. Raises what `People.check_pin` does."""
     from config.places import PEOPLE_FILE
     from sync.headquarters.people.lockouts import StoredLockouts

@@ -47,7 +47,7 @@ class WhichOffer(BaseModel):
     """An offer by its id in the book."""
 
     model_config = ConfigDict(extra="forbid")
-    offer: Annotated[str, StringConstraints(pattern=ID, max_length=ID_CHARS_MAX)]
+    offer: Annotated[str, StringConstraints(pattern=rf"^(?:{ID})$", max_length=ID_CHARS_MAX)]
 
 
 class RegisterPage(BaseModel):
