@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, and_, bindparam, case, func, or_, select, update
 
 from config.zone import SHANGHAI
+from sync.headquarters.pools.recalls import due
 from sync.headquarters.pools.sizing import HALF_LIFE_H, PoolState
 from sync.headquarters.pools.tables import allotments, leases, pool_samples, pools
 from sync.headquarters.pools.terms import KeyTerms
@@ -217,9 +218,10 @@ def states_of(connection: Connection, rows: Iterable[Mapping[str, Any]], now: da
 def ask_to_return(connection: Connection, keys: Iterable[str], terminal: str, now: datetime) -> None:
     """Others are short of these keys: whoever has some unspent is asked to come and say so.
 
-    Rows that somebody has at the moment are left out: they exchange just now.
+    Rows that somebody has at the moment are left out: they exchange just now. For each key at most one look in
+    `recalls.ASK_EVERY_S`.
     """
-    wanted = sorted(set(keys))
+    wanted = due(connection.engine, keys, now)
     if not wanted:
         return
     unspent = _ALLOTTED - allotments.c.used - allotments.c.frozen
