@@ -253,6 +253,11 @@ class Installation:
     hq = operator
 
     @property
+    def editor(self) -> httpx.Client:
+        """Headquarters' API for the editor e01."""
+        return self._signed_in("person", self.headquarters, "e01", OPERATOR[3])
+
+    @property
     def approver(self) -> httpx.Client:
         """Headquarters' API for the approver a01."""
         return self._signed_in("person", self.headquarters, "a01", OPERATOR[3])

@@ -31,6 +31,7 @@ PLACES = {
     "terminal": OWN,
     "redemption": "0190b3a8-0000-7000-8000-000000000001",
     "base": f"1-{'0' * 16}",
+    "version": "1.00000000.00000000",
 }
 
 # A hold's message, and not its address, says whose it is: it must be one to come as far as the signature.
