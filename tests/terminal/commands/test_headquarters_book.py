@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shlex
@@ -12,6 +13,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from config.errors import JingkaError
+from sync.headquarters.keys import read_successions
+from sync.signing import DeviceKey
 from terminal.cli import app
 
 PAGE = Path(__file__).parents[3] / "docs" / "campaigns.md"
@@ -59,6 +62,10 @@ def test_the_walk_through_of_the_page(place: Path) -> None:
     assert [(each["revision"], each["target"]["everywhere"]) for each in books["running"]] == [(3, True)]
     key = place / "data" / "release.key"
     assert key.stat().st_mode & 0o777 == 0o600
+    (step,) = read_successions(key).successions  # the last line of the page: a new release key
+    assert step.new == DeviceKey.load(key).public.hex() != step.old
+    assert DeviceKey.load(key).public != base64.b64decode(said[lines[0]].rpartition('signed_by = "')[2].strip(' "\n'))
+    assert said[lines[-1]].splitlines()[1] == f'signed_by = "{base64.b64encode(bytes.fromhex(step.new)).decode()}"'
 
 
 def test_what_is_wrong_is_said_with_its_line(place: Path) -> None:
