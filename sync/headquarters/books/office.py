@@ -24,6 +24,7 @@ from sync.errors import MessageMalformed
 from sync.headquarters import fleet
 from sync.headquarters.books import releases, stages
 from sync.headquarters.books.errors import BookNotReleased
+from sync.headquarters.books.meant import meant_for
 from sync.headquarters.books.stages import InForce
 from sync.headquarters.door import plain_body
 from sync.headquarters.keys import read_successions
@@ -53,8 +54,8 @@ class BookFeed:
     name: Final = FEED
 
     def version(self, connection: Connection, place: Place) -> str | None:
-        """As `revision:sha256`; two look-ups by key."""
-        chosen = releases.in_force_for(connection, place)
+        """As `revision:sha256`; two look-ups by key, shared with the other feeds that go by the book."""
+        chosen = meant_for(connection, place)
         return chosen.version if chosen else None
 
 

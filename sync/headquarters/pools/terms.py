@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from config.zone import SHANGHAI
 from sync.headquarters.books import releases
 from sync.headquarters.books.errors import ReleaseMissing
+from sync.headquarters.books.meant import meant_for
 from sync.headquarters.projection import Place
 from sync.wire_grants import LEASE_KEYS_MAX
 from terminal.offers.book import LoadedBook
@@ -55,7 +56,7 @@ class ReleasedBooks:
 
     def book_for(self, connection: Connection, place: Place) -> LoadedBook | None:
         """`Books`."""
-        chosen = releases.in_force_for(connection, place)
+        chosen = meant_for(connection, place)
         return releases.book_of(connection, chosen.revision, chosen.sha256) if chosen else None
 
 
