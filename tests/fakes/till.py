@@ -32,7 +32,7 @@ from terminal.serving.hub import Hub
 from terminal.serving.people import People
 from terminal.usage import Elsewhere
 from terminal.vouchers.desk import VoucherDesk
-from terminal.web.parts import GrantsNow, StatusNow, WebParts
+from terminal.web.parts import GrantsNow, StatusNow, VouchersNow, WebParts
 from tests.fakes.clock import SteppedClock
 
 BOOK = Path(__file__).parents[2] / "config" / "books" / "winter-2012.toml"
@@ -127,6 +127,7 @@ class Till:
     faults: tuple[JingkaError, ...] = ()
     reads: ReadHistory = field(default_factory=ReadHistory)
     grants: GrantsNow | None = None
+    vouchers: VouchersNow | None = None
 
     def present(self, name: str) -> None:
         """Hold a card of the drawer to the reader."""
@@ -168,6 +169,7 @@ class Till:
             faults=self.faults,
             reads=self.reads,
             grants=self.grants,
+            vouchers=self.vouchers,
         )
 
     def today(self) -> date:

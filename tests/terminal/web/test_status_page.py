@@ -13,10 +13,10 @@ from terminal.ledger.errors import LedgerDamaged
 from terminal.serving.locale import SERVING_LOCALE, load_catalogue
 from terminal.web.app import HERE
 from terminal.web.fault import create_fault_app
-from terminal.web.parts import WORKING
+from terminal.web.parts import WORKING, VouchersNow
 from terminal.web.status_page import SKEW_MS_MAX
 from tests.fakes.outcomes import card_read, history_of
-from tests.fakes.till import READER, FakeSync, Till, away
+from tests.fakes.till import FIRST_EVENING, READER, FakeSync, Till, away
 
 pytestmark = pytest.mark.anyio
 
@@ -125,3 +125,14 @@ async def test_a_terminal_that_cannot_work_says_why_everywhere(method: str, path
         page = await client.get("/", headers=HTML)
         assert "jingka ledger verify" in page.text
         assert (await client.get("/static/app.css")).status_code == 200
+
+
+@pytest.mark.parametrize(("version", "told"), [("12.0a1b2c3d.4e5f6071", ">12<"), ("", "人工发放")])
+async def test_the_register_of_vouchers_is_shown_with_its_version(
+    manager: httpx.AsyncClient, till: Till, version: str, told: str
+) -> None:
+    assert "券登记册" not in (await manager.get("/status/parts")).text  # most tills have none, and miss nothing
+    till.vouchers = VouchersNow(5_000, version, FIRST_EVENING)
+    page = (await manager.get("/status/parts")).text
+    assert "5,000" in page
+    assert told in page
