@@ -105,7 +105,7 @@ class VouchersDesk:
     def forget(self, offer: str, by: Person) -> int:
         """Take every voucher of an offer out of the register; how many. Raises `VoucherOfferMissing`."""
         with self._storage.write() as connection:
-            return register.forget(connection, offer, self.key, by=by, now=self._clock())
+            return register.forget(connection, offer, by=by, now=self._clock())
 
     def _hashed(self, typed: str) -> bytes:
         code = spelt(typed)

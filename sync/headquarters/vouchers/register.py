@@ -75,8 +75,7 @@ def check_key(state: RegisterState, key: ProgrammeKey) -> None:
 
 def lock(connection: Connection, key: ProgrammeKey) -> RegisterState:
     """Nobody else changes the register until this transaction ends. Raises `VouchersKeyMismatch`."""
-    query = select(*_state_columns()).where(voucher_state.c.id == 1).with_for_update()
-    state = RegisterState(*connection.execute(query).one())
+    state = _locked(connection)
     check_key(state, key)
     return state
 
@@ -150,7 +149,9 @@ def put(
             rows = []
     if rows:
         connection.execute(statement, rows)
-    _mark(connection, offers, number, key, now)
+    made_with = {"key_version": key.version, "key_fingerprint": key.fingerprint}
+    connection.execute(update(voucher_state).where(voucher_state.c.id == 1).values(made_with))
+    _mark(connection, offers, number, now)
     return number
 
 
@@ -172,20 +173,31 @@ def withdraw(
     return after
 
 
-def forget(connection: Connection, offer: str, key: ProgrammeKey, *, by: Person, now: datetime) -> int:
-    """Take every voucher of an offer that is over out of the register; how many. Raises `VoucherOfferMissing`."""
-    state = lock(connection, key)
+def forget(connection: Connection, offer: str, *, by: Person, now: datetime) -> int:
+    """Take every voucher of an offer that is over out of the register; how many. Raises `VoucherOfferMissing`.
+
+    It needs no key: when the programme's key was changed, this is how the register of the old one is emptied, and an
+    empty register belongs to none.
+    """
+    state = _locked(connection)
     count = connection.execute(delete(vouchers).where(vouchers.c.offer == offer)).rowcount
     if count == 0:
         raise VoucherOfferMissing("forget", offer)
-    _mark(connection, [offer], state.version + 1, key, now)
+    _mark(connection, [offer], state.version + 1, now)
+    if connection.execute(select(vouchers.c.offer).limit(1)).first() is None:
+        connection.execute(update(voucher_state).values(key_version=None, key_fingerprint=None))
     audit.note(connection, by, "voucher-forget", offer, now=now, detail=f"{count} vouchers")
     return count
 
 
-def _mark(connection: Connection, offers: Iterable[str], number: int, key: ProgrammeKey, now: datetime) -> None:
-    values = {"version": number, "key_version": key.version, "key_fingerprint": key.fingerprint}
-    connection.execute(update(voucher_state).where(voucher_state.c.id == 1).values(values))
+def _locked(connection: Connection) -> RegisterState:
+    query = select(*_state_columns()).where(voucher_state.c.id == 1).with_for_update()
+    return RegisterState(*connection.execute(query).one())
+
+
+def _mark(connection: Connection, offers: Iterable[str], number: int, now: datetime) -> None:
+    """Note that the change `number` touched these offers."""
+    connection.execute(update(voucher_state).where(voucher_state.c.id == 1).values(version=number))
     statement = insert_or(connection, voucher_offers)
     fields = {"version": statement.excluded.version, "changed_at": statement.excluded.changed_at}
     statement = statement.on_conflict_do_update(index_elements=[voucher_offers.c.offer], set_=fields)

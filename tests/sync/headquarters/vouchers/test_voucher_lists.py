@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
@@ -32,10 +33,10 @@ from terminal.offers.voucher import VoucherRecord
 from terminal.vouchers import build
 from terminal.vouchers.build import VouchersTooMany
 from terminal.vouchers.register import VouchersKeyMismatch, code_hash
-from terminal.vouchers.voucher_list import VoucherListInvalid
+from terminal.vouchers.voucher_list import VoucherListInvalid, read_voucher_upload
 from tests.fakes.vouchers import KEY
 from tests.sync.headquarters.books.campaign import EDITOR, OPERATOR
-from tests.sync.headquarters.vouchers.rows import FAIR, code, imported, previewed, row
+from tests.sync.headquarters.vouchers.rows import FAIR, code, imported, listed, previewed, row
 from tests.sync.headquarters.written_ledger import NOON
 
 CARD = "6210947000000021"
@@ -176,7 +177,7 @@ def test_an_offer_that_is_over_is_forgotten(storage: Storage) -> None:
     imported(storage, [row(1), row(2), row(3, "winter-haircut")])
     later = NOON + timedelta(days=1)
     with storage.write() as connection:
-        assert register.forget(connection, FAIR, KEY, by=EDITOR, now=later) == 2
+        assert register.forget(connection, FAIR, by=EDITOR, now=later) == 2
     assert list(held(storage)) == [hashed(3)]
     with storage.read() as connection:
         assert [(each.offer, each.version) for each in register.marks_of(connection)] == [
@@ -185,7 +186,7 @@ def test_an_offer_that_is_over_is_forgotten(storage: Storage) -> None:
         ]
         assert [each.offer for each in register.summary(connection)] == ["winter-haircut"]
     with storage.write() as connection, pytest.raises(VoucherOfferMissing):
-        register.forget(connection, FAIR, KEY, by=EDITOR, now=later)
+        register.forget(connection, FAIR, by=EDITOR, now=later)
 
 
 @pytest.mark.parametrize(
@@ -211,10 +212,6 @@ def test_what_is_too_much_or_of_another_key_changes_nothing(
 
 
 def test_another_file_is_no_list(storage: Storage) -> None:
-    import io
-
-    from terminal.vouchers.voucher_list import read_voucher_upload
-
     for content in (b"", b"pan,standing\n", row(1).encode()):
         lines = read_voucher_upload(io.BytesIO(content), KEY)
         with pytest.raises(VoucherListInvalid):
@@ -225,3 +222,20 @@ def test_a_list_longer_than_one_statement_takes(storage: Storage, monkeypatch: p
     monkeypatch.setattr(register, "ROWS_AT_ONCE", 7)
     imported(storage, [row(number) for number in range(20)])
     assert len(held(storage)) == 20
+
+
+def test_a_register_that_was_emptied_takes_the_programme_s_new_key(storage: Storage) -> None:
+    imported(storage, [row(1), row(2, "winter-haircut")])
+    new_key = ProgrammeKey(2, bytes(reversed(range(32))))
+    for offer in (FAIR, "winter-haircut"):
+        with pytest.raises(VouchersKeyMismatch):
+            lists.preview(storage, iter(()), new_key, by=EDITOR, now=NOON)
+        with storage.write() as connection:
+            register.forget(connection, offer, by=EDITOR, now=NOON)
+    view = lists.preview(
+        storage, read_voucher_upload(io.BytesIO(listed([row(1)])), new_key), new_key, by=EDITOR, now=NOON
+    )
+    lists.confirm(storage, view.id, new_key, by=EDITOR, now=NOON)
+    assert held(storage).keys() == {code_hash(code(1), new_key)}
+    with pytest.raises(VouchersKeyMismatch):
+        previewed(storage, [row(3)])
