@@ -126,8 +126,9 @@ class _Watched:
         return self.source.terminal
 
     def get(self, path: str, **bounds: Any) -> bytes:
+        body = self.source.get(path, **bounds)
         self.asked.append(path)
-        return self.source.get(path, **bounds)
+        return body
 
 
 @dataclass
