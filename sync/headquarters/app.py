@@ -238,6 +238,7 @@ async def _running(parts: _Parts) -> AsyncIterator[None]:
     parts.arrivals.begin()
     parts.roll.start()
     warming = asyncio.create_task(asyncio.to_thread(parts.pages.warm))
+    recounting = asyncio.create_task(asyncio.to_thread(parts.money.finish_recounts))
     try:
         yield
     finally:
@@ -245,6 +246,7 @@ async def _running(parts: _Parts) -> AsyncIterator[None]:
         await asyncio.to_thread(parts.roll.stop)
         parts.hub.close()
         await warming
+        await recounting
         parts.hq.storage.close()
 
 

@@ -85,9 +85,13 @@ class Closing(BaseModel):
 
 
 class TermsOf(BaseModel):
-    """What the centre owes a merchant: shares of the saving in basis points, by offer and first day."""
+    """What the centre owes a merchant: shares of the saving in basis points, by offer and first day.
+
+    `recounting`: the open months are still being counted anew by them.
+    """
 
     terms: list[Terms]
+    recounting: bool
 
 
 class ConflictsPage(BaseModel):
@@ -222,13 +226,13 @@ def _settlements(router: APIRouter, desk: MoneyDesk, gate: Gate, default: Langua
     def terms(request: Request, merchant: Merchant) -> TermsOf:
         """What the centre owes the merchant."""
         gate.require(request, *READS)
-        return TermsOf(terms=desk.terms(merchant))
+        return TermsOf(terms=desk.terms(merchant), recounting=desk.is_recounting(merchant))
 
     @router.post("/merchants/{merchant:path}/terms", tags=["settlements"])
     def set_terms(request: Request, merchant: Merchant, wanted: NewTerms) -> TermsOf:
         """Set a share from a day on; open months are counted anew. 409 `terms-settled`, `too-many-terms`."""
         finance = gate.require(request, *CLOSES)
-        return TermsOf(terms=desk.set_terms(finance, merchant, wanted))
+        return TermsOf(terms=desk.set_terms(finance, merchant, wanted), recounting=desk.is_recounting(merchant))
 
 
 def _conflicts(router: APIRouter, desk: MoneyDesk, gate: Gate) -> None:

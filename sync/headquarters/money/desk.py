@@ -10,7 +10,7 @@ from typing import Final
 from sync.errors import MessageMalformed
 from sync.headquarters.door import plain_body
 from sync.headquarters.keys import load_successions
-from sync.headquarters.money import complaints, conflicts, days, settlement
+from sync.headquarters.money import complaints, conflicts, days, recounts, settlement
 from sync.headquarters.money.complaints import ComplaintView, NewComplaint, Outcome
 from sync.headquarters.money.conflicts import ConflictView, Verdict
 from sync.headquarters.money.errors import SettlementOpen
@@ -57,6 +57,7 @@ class MoneyDesk:
 
     def close(self, by: Person, merchant: str, month: str, seen: str | None = None) -> Settlement:
         """Close a month. Raises what `settlement.close` does."""
+        recounts.finish(self.storage, merchant)
         with self.storage.write() as connection:
             return settlement.close(connection, merchant, month, by, self._key, now=self.clock(), seen=seen)
 
@@ -67,9 +68,20 @@ class MoneyDesk:
         return sorted(found, key=lambda each: (each.offer, each.first_day))
 
     def set_terms(self, by: Person, merchant: str, wanted: NewTerms) -> list[Terms]:
-        """Set what holds from a day on. Raises what `terms.set_terms` does."""
+        """Set what holds from a day on, and count the open months anew. Raises what `terms.set_terms` does."""
         with self.storage.write() as connection:
-            return set_terms(connection, merchant, wanted, by, now=self.clock())
+            terms = set_terms(connection, merchant, wanted, by, now=self.clock())
+        recounts.finish(self.storage, merchant)
+        return terms
+
+    def is_recounting(self, merchant: str) -> bool:
+        """Whether the open months are still being counted by terms that were set."""
+        with self.storage.read() as connection:
+            return recounts.is_recounting(connection, merchant)
+
+    def finish_recounts(self) -> None:
+        """What a process that ended has left half counted."""
+        recounts.finish_all(self.storage)
 
     def unsound(self, merchant: str) -> list[str]:
         """What is wrong with a merchant's settlements; empty: nothing."""

@@ -93,6 +93,7 @@ class _Shown:
             offers=_by_offer(found.lines),
             late=[line for line in found.lines if line.day[:7] < month][:LINES_SHOWN_MAX],
             terms=self._desk.terms(merchant),
+            recounting=self._desk.is_recounting(merchant),
             may_close=may_close,
             over=over,
             previous=preceding(month),

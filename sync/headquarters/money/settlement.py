@@ -24,6 +24,7 @@ from sync.headquarters.money.document import (
 from sync.headquarters.money.errors import EarlierMonthOpen, MonthNotOver, SettlementChanged
 from sync.headquarters.money.months import month_of
 from sync.headquarters.money.record import hold_alone
+from sync.headquarters.money.recounts import is_recounting
 from sync.headquarters.money.tables import settled_merchants, settlement_lines, settlements
 from sync.headquarters.people import audit
 from sync.headquarters.storage import insert_or
@@ -107,7 +108,7 @@ def close(
     earlier = _earliest_open(connection, merchant)
     if earlier is not None and earlier < month:
         raise EarlierMonthOpen("close", merchant, earlier=earlier)
-    if seen is not None and seen != found.digest:
+    if is_recounting(connection, merchant) or (seen is not None and seen != found.digest):
         raise SettlementChanged("close", merchant, month=month)
     closing = {"closed_at": instant(now), "closed_by": by.id}
     document = canonical(content(merchant, month, found.lines, found.previous) | closing)

@@ -1,20 +1,20 @@
-"""The lines as the steps and charges make them, counted anew: what is proven against, and what a change of terms makes.
-
-Set-based: one pass over a merchant's steps, by their index.
+"""The lines as the steps and charges make them, counted anew: what is proven against, in one pass over a merchant's
+steps by their index. And what terms make of a step, as expressions for the database.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, case, func, literal, select
 
 from sync.headquarters.money.document import Line
-from sync.headquarters.money.record import CHARGE, KEYS, SUMS
+from sync.headquarters.money.record import CHARGE
 from sync.headquarters.money.steps import WHOLE_BP, Terms, share_on
-from sync.headquarters.money.tables import charges, settlement_lines, settlement_steps
+from sync.headquarters.money.tables import charges, settlement_steps
 
-_AMOUNTS: Final = ("units", "list_fen", "pay_fen", "saving_fen", "subsidy_fen")
+AMOUNTS: Final = ("units", "list_fen", "pay_fen", "saving_fen", "subsidy_fen")
 
 
 def counted_lines(connection: Connection, merchant: str) -> dict[str, list[Line]]:
@@ -24,7 +24,7 @@ def counted_lines(connection: Connection, merchant: str) -> dict[str, list[Line]
     lines: dict[str, list[Line]] = {}
     column = settlement_steps.c
     keys = (column.month, column.day, column.kind, column.offer, column.share_bp)
-    sums = (func.count(), *(func.sum(column[name]) for name in _AMOUNTS))
+    sums = (func.count(), *(func.sum(column[name]) for name in AMOUNTS))
     stepped = select(*keys, *sums).where(column.merchant == merchant).group_by(*keys)
     for month, *rest in connection.execute(stepped):
         lines.setdefault(month, []).extend(lines_of([rest]))
@@ -36,27 +36,7 @@ def counted_lines(connection: Connection, merchant: str) -> dict[str, list[Line]
     return lines
 
 
-def apply_terms(connection: Connection, merchant: str, terms: list[Terms], open_after: str) -> None:
-    """Give every step after the month `open_after` the share that `terms` say, and write its lines anew.
-
-    In a transaction that holds the merchant alone.
-    """
-    open_steps = (settlement_steps.c.merchant == merchant) & (settlement_steps.c.month > open_after)
-    kept, saving, share = settlement_steps.c.kept_fen, settlement_steps.c.saving_fen, _share(terms)
-    subsidy = _share_of(kept, share) - _share_of(kept - saving, share)
-    changed = update(settlement_steps).where(open_steps, settlement_steps.c.share_bp != share)
-    connection.execute(changed.values(share_bp=share, subsidy_fen=subsidy))
-    of_steps = settlement_lines.c.kind != CHARGE
-    old = (settlement_lines.c.merchant == merchant) & (settlement_lines.c.month > open_after) & of_steps
-    connection.execute(delete(settlement_lines).where(old))
-    column = settlement_steps.c
-    keys = [column[name] for name in KEYS]
-    sums = [func.count(), *(func.sum(column[name]) for name in _AMOUNTS)]
-    counted = select(*keys, *sums).where(open_steps).group_by(*keys)
-    connection.execute(insert(settlement_lines).from_select([*KEYS, *SUMS], counted))
-
-
-def _share(terms: list[Terms]) -> Any:
+def share_held(terms: Sequence[Terms]) -> Any:
     """The share of a step as an expression over its offer and day; the first condition that holds counts."""
     column = settlement_steps.c
     conditions: list[tuple[ColumnElement[bool], Any]] = []
@@ -67,6 +47,12 @@ def _share(terms: list[Terms]) -> Any:
             holds = begun if offer == "" else begun & (column.offer == offer)
             conditions.append((holds, literal(share_on(terms, offer, day))))
     return case(*conditions, else_=literal(0)) if conditions else literal(0)
+
+
+def subsidy_at(share: Any) -> Any:
+    """What a step at this share is worth, as an expression: `steps.subsidy_of`, for the database to compute."""
+    kept, saving = settlement_steps.c.kept_fen, settlement_steps.c.saving_fen
+    return _share_of(kept, share) - _share_of(kept - saving, share)
 
 
 def _share_of(amount: Any, share_bp: Any) -> Any:

@@ -114,6 +114,14 @@ subsidy_terms = Table(
     CheckConstraint("share_bp BETWEEN 0 AND 10000", name="share"),
 )
 
+# Merchants whose open months are being counted anew since their terms were changed; the row goes with the last step.
+recounts = Table(
+    "recounts",
+    metadata,
+    Column("merchant", Text, primary_key=True),
+    Column("since", UtcTime, nullable=False),
+)
+
 _FLAG = ("terminal", "sequence", "code")
 
 # What was decided on a finding; a later decision takes the place of an earlier one, the audit log keeps both.

@@ -1,7 +1,8 @@
 """What the centre owes each merchant: a share of the saving, by offer and from a day on. Finance sets it, audited.
 
 Terms never reach back into a closed month, and no step that is settled counts for a day after its month, so what is
-settled keeps its share for ever. Open months are counted anew at once.
+settled keeps its share for ever. Open months are counted anew: at once, or in portions where there is much
+(`recounts`).
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from sync.headquarters.enrolment import PlainLabel
 from sync.headquarters.errors import HeadquartersError
 from sync.headquarters.money.errors import TermsSettled
 from sync.headquarters.money.record import hold_alone, hold_open, terms_of
+from sync.headquarters.money.recounts import recount_or_note
 from sync.headquarters.money.steps import WHOLE_BP, Terms
-from sync.headquarters.money.sums import apply_terms
 from sync.headquarters.money.tables import ALL_OFFERS, subsidy_terms
 from sync.headquarters.people import audit
 from sync.headquarters.storage import insert_or
@@ -47,7 +48,8 @@ class NewTerms(BaseModel):
 
 
 def set_terms(connection: Connection, merchant: str, wanted: NewTerms, by: Person, *, now: datetime) -> list[Terms]:
-    """Set what holds from a day on, replacing what began on the same day; all terms of the merchant then.
+    """Set what holds from a day on, replacing what began on the same day; all terms of the merchant then. Whoever
+    commits it calls `recounts.finish`.
 
     Raises `TermsSettled`, `TooManyTerms`.
     """
@@ -72,7 +74,7 @@ def set_terms(connection: Connection, merchant: str, wanted: NewTerms, by: Perso
     terms = terms_of(connection, [merchant])[merchant]
     if len(terms) > TERMS_MAX:
         raise TooManyTerms("set terms", merchant, count_max=TERMS_MAX)
-    apply_terms(connection, merchant, terms, through)
+    recount_or_note(connection, merchant, terms, through, now)
     said = f"{wanted.offer or '*'} {first_day} {wanted.share_bp} bp"
     audit.note(connection, by, "subsidy-set", merchant, now=now, detail=said)
     return sorted(terms, key=lambda each: (each.offer, each.first_day))

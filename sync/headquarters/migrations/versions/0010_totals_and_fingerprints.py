@@ -1,5 +1,6 @@
 """Totals per merchant: indexes of sales voided whole, and of steps that count for another day than the till's.
-Fingerprints of usage keys: each stands for one key alone, and those that were found to stand for two."""
+Fingerprints of usage keys: each stands for one key alone, and those that were found to stand for two.
+Merchants that are counted anew."""
 
 from __future__ import annotations
 
@@ -19,6 +20,11 @@ ALWAYS = 2**62  # a version that no terminal is beyond: what it was told is take
 def upgrade() -> None:
     _index_sums()
     _part_fingerprints()
+    op.create_table(
+        "recounts",
+        sa.Column("merchant", sa.Text, primary_key=True),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+    )
 
 
 def _part_fingerprints() -> None:

@@ -23,6 +23,7 @@ LATER = (  # what this migration and those after it made
     *(f"DROP INDEX {name}" for name in ("ix_redemptions_open", "ix_redemptions_voided")),
     *(f"DROP TABLE {name}" for name in ("voucher_rejects", "voucher_lists", "voucher_offers", "voucher_state")),
     "DROP TABLE usage_collisions",
+    "DROP TABLE recounts",
     "DROP TABLE vouchers",
     "ALTER TABLE terminals DROP COLUMN vouchers",
 )
