@@ -1,8 +1,8 @@
 """Signed HTTP messages between a terminal and headquarters: RFC 9421 with Ed25519, over any HTTP framework.
 
-The base string, the header fields and their parsing are the library `http-message-signatures`; this module is the
-profile (docs/decisions/0006-signatures.md): what must be covered, how old a request may be, that none is taken twice,
-and that an answer belongs to the very request it answers.
+What a signature is made over is `signed_message`'s matter; this module is the profile
+(docs/decisions/0006-signatures.md): what must be covered, how old a request may be, that none is taken twice, and that
+an answer belongs to the very request it answers.
 
 A request is fresh by its clock and its nonce. An answer is fresh because it covers the request's signature, so a
 terminal whose clock is wrong can still believe headquarters, and learn the time from it.
@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -28,12 +29,12 @@ from sync.errors import (
     TerminalUnknown,
 )
 from sync.private_file import create_private, read_private
+from sync.signature_base import BINDING, LABEL, signed
+from sync.signed_message import RequestView, ResponseView, Signing, field_lines, sign_message, verify_message
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-TAG: Final = "jingka-v1"  # RFC 9421 section 2.3, `tag`: a signature made for this use serves no other
-LABEL: Final = "jingka"
 HEADQUARTERS_KEY_ID: Final = "headquarters"
 
 # Wide enough for a slow uplink and a clock kept by NTP; a terminal whose clock is worse signs with headquarters' time.
@@ -45,14 +46,12 @@ NONCE_CHARS_MAX: Final = 64
 NONCES_MAX: Final = 1_000_000
 
 _KEY_BYTES: Final = 32  # Ed25519, RFC 8032 section 5.1.5
+KEYS_KEPT: Final = 8  # private keys in ready form: a machine has one, and another while it is being changed
 
 # A proxy before headquarters may end TLS (so no @scheme and no @target-uri), and must keep path, query and Host.
 _REQUEST_COMPONENTS: Final = ("@method", "@authority", "@path", "@query", "content-digest")
 # RFC 9421 section 2.4: the answer covers the request's signature, hence, through it, the whole request.
-_BINDING: Final = f'"signature";req;key="{LABEL}"'
-_RESPONSE_COMPONENTS: Final = ("@status", "content-digest", _BINDING)
-# The library compares `created` with its own clock; ours is given, so its tolerance is opened wide.
-_ANY_SKEW: Final = timedelta(days=36_500)
+_RESPONSE_COMPONENTS: Final = ("@status", "content-digest", BINDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +129,14 @@ class DeviceKey:
 
     def private_key(self) -> Ed25519PrivateKey:
         """The `cryptography` key object."""
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        return _ready(self._private)
 
-        return Ed25519PrivateKey.from_private_bytes(self._private)
+
+@lru_cache(KEYS_KEPT)
+def _ready(private: bytes) -> Ed25519PrivateKey:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    return Ed25519PrivateKey.from_private_bytes(private)
 
 
 # --- requests ---------------------------------------------------------------------------------------------------------
@@ -159,7 +163,7 @@ def sign_request(request: HttpRequest, *, key: DeviceKey, key_id: str, now: date
     `key_id` is the terminal's id, `now` aware, `nonce` 16 to 64 characters never used before.
     """
     covered = (*_REQUEST_COMPONENTS, *_body_components(request.headers, request.body))
-    return _sign(_RequestView(request), covered, key=key, key_id=key_id, now=now, nonce=nonce, body=request.body)
+    return sign_message(_view(request), Signing(covered, key_id, key.private_key(), now, nonce), request.body)
 
 
 def verify_request(
@@ -181,7 +185,7 @@ def verify_request(
     if public is None:
         raise TerminalUnknown("verify", key_id)
     required = (*_REQUEST_COMPONENTS, *_body_components(request.headers, request.body))
-    parameters = _verify(_RequestView(request), required, public=public, key_id=key_id, body=request.body)
+    parameters = verify_message(_view(request), required, public=public, key_id=key_id, body=request.body)
     nonce = parameters.get("nonce")
     if not isinstance(nonce, str) or not NONCE_CHARS_MIN <= len(nonce) <= NONCE_CHARS_MAX:
         raise SignatureInvalid("verify", "request", reason="nonce missing or of a wrong length")
@@ -197,6 +201,10 @@ def verify_request(
 
 def claimed_key_id(headers: Mapping[str, str]) -> str:
     """Whose signature a request claims to carry: unproven, good only for looking up a key. `SignatureMissing`."""
+    usual = signed(field_lines(headers))
+    if usual is not None:
+        return usual.key_id
+
     import http_sf
 
     fields = [value for name, value in headers.items() if name.lower() == "signature-input"]
@@ -220,8 +228,8 @@ def sign_response(response: HttpResponse, request: HttpRequest, *, key: DeviceKe
     """
     claimed_key_id(request.headers)
     covered = (*_RESPONSE_COMPONENTS, *_body_components(response.headers, response.body))
-    view = _ResponseView(response, request)
-    return _sign(view, covered, key=key, key_id=HEADQUARTERS_KEY_ID, now=now, nonce=None, body=response.body)
+    view = ResponseView(response.status, response.headers, _view(request))
+    return sign_message(view, Signing(covered, HEADQUARTERS_KEY_ID, key.private_key(), now, None), response.body)
 
 
 def verify_response(response: HttpResponse, request: HttpRequest, *, headquarters_key: bytes) -> datetime:
@@ -233,8 +241,8 @@ def verify_response(response: HttpResponse, request: HttpRequest, *, headquarter
     if claimed_key_id(response.headers) != HEADQUARTERS_KEY_ID:
         raise SignatureInvalid("verify", "response", reason="not headquarters' key")
     required = (*_RESPONSE_COMPONENTS, *_body_components(response.headers, response.body))
-    view = _ResponseView(response, request)
-    parameters = _verify(view, required, public=headquarters_key, key_id=HEADQUARTERS_KEY_ID, body=response.body)
+    view = ResponseView(response.status, response.headers, _view(request))
+    parameters = verify_message(view, required, public=headquarters_key, key_id=HEADQUARTERS_KEY_ID, body=response.body)
     return _created(parameters)
 
 
@@ -276,34 +284,11 @@ class MemoryNonceStore:
             del self._expiry[oldest]
 
 
-# --- the library's side -----------------------------------------------------------------------------------------------
+# --- shared ----------------------------------------------------------------------------------------------------------
 
 
-class _RequestView:
-    """A request in the form the library reads; signing writes its fields into `headers`, a copy."""
-
-    def __init__(self, request: HttpRequest) -> None:
-        self.method = request.method
-        self.url = request.url
-        self.headers = _lines(request.headers)
-
-
-class _ResponseView:
-    """A response in the form the library reads, with the request it answers."""
-
-    def __init__(self, response: HttpResponse, request: HttpRequest) -> None:
-        self.status_code = response.status
-        self.headers = _lines(response.headers)
-        self.request = _RequestView(request)
-
-
-def _lines(headers: Mapping[str, str]) -> dict[str, str]:
-    """Lower-case names; the lines of a repeated field joined in their order (RFC 9421 section 2.1)."""
-    lines: dict[str, str] = {}
-    for name, value in headers.items():
-        key = name.lower()
-        lines[key] = f"{lines[key]}, {value}" if key in lines else value
-    return lines
+def _view(request: HttpRequest) -> RequestView:
+    return RequestView(request.method, request.url, request.headers)
 
 
 def _body_components(headers: Mapping[str, str], body: bytes) -> tuple[str, ...]:
@@ -311,55 +296,6 @@ def _body_components(headers: Mapping[str, str], body: bytes) -> tuple[str, ...]
     named = {name.lower() for name in headers}
     encoding = ("content-encoding",) if "content-encoding" in named else ()
     return (*(("content-type",) if body else ()), *encoding)
-
-
-def _sign(
-    view: _RequestView | _ResponseView,
-    covered: tuple[str, ...],
-    *,
-    key: DeviceKey,
-    key_id: str,
-    now: datetime,
-    nonce: str | None,
-    body: bytes,
-) -> dict[str, str]:
-    """The three fields that the library adds to `view`."""
-    from http_message_signatures import HTTPMessageSigner, MappingKeyResolver
-    from http_message_signatures.algorithms import ED25519
-
-    keys = MappingKeyResolver(public_keys={}, private_keys={key_id: key.private_key()})
-    signer = HTTPMessageSigner(signature_algorithm=ED25519, key_resolver=keys)
-    signer.sign(
-        view,
-        key_id=key_id,
-        created=now,
-        nonce=nonce,
-        label=LABEL,
-        tag=TAG,
-        covered_component_ids=covered,
-        body=body,
-    )
-    return {name: view.headers[name] for name in ("Content-Digest", "Signature-Input", "Signature")}
-
-
-def _verify(
-    view: _RequestView | _ResponseView, required: tuple[str, ...], *, public: bytes, key_id: str, body: bytes
-) -> dict[str, int | str]:
-    """The signed parameters, once the signature, its coverage and the body's digest hold; else `SignatureInvalid`."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-    from http_message_signatures import HTTPMessageSignaturesException, HTTPMessageVerifier, MappingKeyResolver
-    from http_message_signatures.algorithms import ED25519
-
-    keys = MappingKeyResolver(public_keys={key_id: Ed25519PublicKey.from_public_bytes(public)}, private_keys={})
-    verifier = HTTPMessageVerifier(signature_algorithm=ED25519, key_resolver=keys)
-    verifier.max_clock_skew = _ANY_SKEW
-    try:
-        results = verifier.verify(
-            view, max_age=None, expect_tag=TAG, expect_label=LABEL, require_components=required, body=body
-        )
-    except HTTPMessageSignaturesException as error:
-        raise SignatureInvalid("verify", key_id, reason=str(error) or "the key does not fit") from error
-    return results[0].parameters  # one label can occur once: the library refuses a second
 
 
 def _created(parameters: Mapping[str, int | str]) -> datetime:
