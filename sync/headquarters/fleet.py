@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, select, update
 
 from sync.headquarters.errors import TerminalMissing
 from sync.headquarters.people import audit
@@ -60,10 +60,18 @@ class Identity:
     place: Place
 
 
+# Asked with each request. A statement that stands is not built anew, nor its key in SQLAlchemy's cache worked out.
+_IDENTITY: Final = select(
+    terminals.c.id, terminals.c.public_key, terminals.c.state, terminals.c.merchant, terminals.c.site
+).where(terminals.c.id == bindparam("terminal"))
+_PLACE: Final = select(terminals.c.id, terminals.c.merchant, terminals.c.site).where(
+    terminals.c.id == bindparam("terminal")
+)
+
+
 def identity_of(connection: Connection, terminal: str) -> Identity | None:
     """None for an unknown terminal."""
-    columns = (terminals.c.id, terminals.c.public_key, terminals.c.state, terminals.c.merchant, terminals.c.site)
-    found = connection.execute(select(*columns).where(terminals.c.id == terminal)).one_or_none()
+    found = connection.execute(_IDENTITY, {"terminal": terminal}).one_or_none()
     if found is None:
         return None
     place = Place(found.id, found.merchant, found.site)
@@ -72,8 +80,7 @@ def identity_of(connection: Connection, terminal: str) -> Identity | None:
 
 def place_of(connection: Connection, terminal: str) -> Place:
     """Where a terminal stands. Raises `TerminalMissing`."""
-    columns = (terminals.c.id, terminals.c.merchant, terminals.c.site)
-    found = connection.execute(select(*columns).where(terminals.c.id == terminal)).one_or_none()
+    found = connection.execute(_PLACE, {"terminal": terminal}).one_or_none()
     if found is None:
         raise TerminalMissing("look up", terminal)
     return Place(found.id, found.merchant, found.site)

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, select, update
 
 from sync.headquarters import fleet
 from sync.headquarters.bulk import KeyTakenError, add_rows, can_copy, copying
@@ -32,7 +32,7 @@ from sync.headquarters.projection import (
     read_entry_bytes,
     redemption_of,
 )
-from sync.headquarters.storage import insert_or
+from sync.headquarters.storage import among, insert_or
 from sync.headquarters.tables import TerminalState, entries, flags, forked_entries, redemptions, terminals
 from sync.wire import EntryBatch, EntryMessage
 from terminal.ledger.entry import Entry, EntryKind
@@ -46,6 +46,9 @@ FORKED_ENTRIES_MAX: Final = 10_000
 _KEPT: Final = frozenset(("id", "terminal", "arrived_at"))
 _ENTRY_COLUMNS: Final = ("terminal", "sequence", "hash", "body", "received_at")
 _REDEMPTION_COLUMNS: Final = (*ROW_COLUMNS, "terminal", "arrived_at", "changed_at")
+
+_LOCK: Final = select(terminals).where(terminals.c.id == bindparam("terminal")).with_for_update()
+_CONTACT: Final = update(terminals).where(terminals.c.id == bindparam("of_terminal"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ def ingest(
     if batch.condition is not None:
         contact |= fleet.told(batch.condition)
     outcome = _take(connection, terminal, batch, contact, now=now, judges=judges)
-    connection.execute(update(terminals).where(terminals.c.id == batch.terminal).values(contact))
+    connection.execute(_CONTACT, {"of_terminal": batch.terminal, **contact})
     return outcome
 
 
@@ -154,7 +157,7 @@ def _take(
 
 def _lock(connection: Connection, terminal: str) -> RowMapping:
     """The terminal's row, ours until the transaction ends (on SQLite the whole file is)."""
-    return connection.execute(select(terminals).where(terminals.c.id == terminal).with_for_update()).mappings().one()
+    return connection.execute(_LOCK, {"terminal": terminal}).mappings().one()
 
 
 def _stored_hashes(connection: Connection, batch: EntryBatch, head: Head) -> dict[int, str]:
@@ -281,7 +284,7 @@ def _known(connection: Connection, ids: set[str]) -> dict[str, Owned]:
     if not ids:
         return {}
     columns = (redemptions.c.id, redemptions.c.terminal, redemptions.c.record)
-    found = connection.execute(select(*columns).where(redemptions.c.id.in_(ids)))
+    found = connection.execute(select(*columns).where(among(connection, redemptions.c.id, ids)))
     return {each.id: Owned(each.terminal, redemption_of(each.record)) for each in found}
 
 
@@ -301,7 +304,8 @@ def _write_redemptions(
         statement.on_conflict_do_update(index_elements=[redemptions.c.id], set_=following, where=ours),
         [_redemption_row(terminal, now, changes[each]) for each in sorted(changes)],
     )
-    return list(connection.scalars(select(redemptions.c.id).where(redemptions.c.id.in_(changes), ~ours)))
+    theirs = select(redemptions.c.id).where(among(connection, redemptions.c.id, changes), ~ours)
+    return list(connection.scalars(theirs))
 
 
 def _flags_of(connection: Connection, batch: EntryBatch) -> tuple[tuple[int, str], ...]:

@@ -9,16 +9,33 @@ whole file, from the start (`BEGIN IMMEDIATE`), so that a reader never turns wri
 
 from __future__ import annotations
 
+import select as selecting
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, MetaData, Table, Transaction, create_engine, event, inspect, select, text
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    MetaData,
+    Table,
+    Transaction,
+    any_,
+    bindparam,
+    create_engine,
+    event,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from sync.headquarters.errors import StorageNewer, StorageUnavailable, StorageUnsupported
@@ -98,6 +115,13 @@ def insert_or(connection: Connection, table: Table) -> Any:
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
 
+def among(connection: Connection, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
+    """`column` is one of `values`; on PostgreSQL as one array, so that the statement is the same however many."""
+    if connection.dialect.name == "postgresql":
+        return column == any_(bindparam(None, list(values), type_=ARRAY(column.type), unique=True))
+    return column.in_(values)
+
+
 def bring_up_to_date(storage: Storage) -> None:
     """Run the migrations that are missing, all or none of them. A schema that is up to date costs one query."""
     with storage.read() as connection:
@@ -149,14 +173,25 @@ def _url(database_url: str, data_dir: Path) -> URL:
 
 
 def _postgresql(url: URL) -> Engine:
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=POOL_CONNECTIONS,
         max_overflow=POOL_OVERFLOW,
         pool_timeout=WAIT_S,
-        pool_pre_ping=True,  # a database that was restarted costs a ping, not a failed request
         connect_args={"connect_timeout": CONNECT_S},
     )
+
+    @event.listens_for(engine, "checkout")
+    def look(connection: Any, _: Any, __: Any) -> None:
+        """A server that went away has closed its end, which an idle connection shows without asking: a ping would
+        cost every request an exchange.
+        """
+        idle = selecting.poll()
+        idle.register(connection, selecting.POLLIN)
+        if idle.poll(0):
+            raise InvalidatePoolError("PostgreSQL has ended the connection")
+
+    return engine
 
 
 def _sqlite(url: URL) -> Engine:

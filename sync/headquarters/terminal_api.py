@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 import sync.errors
@@ -57,6 +58,11 @@ STATUSES: Final[Mapping[type[JingkaError], int]] = {
 
 OCTETS_TYPE: Final = "application/octet-stream"
 
+# Of large bodies, in one worker: one is computed while another waits for the database. More would take turns at the
+# interpreter and finish no sooner, and holds would wait for all of them.
+BATCHES_AT_ONCE: Final = 2
+SMALL_BYTES_MAX: Final = 16_384  # a heartbeat, an enrolment, the few sales of a usual minute: they pass at once
+
 Answer = TypeVar("Answer", bound=BaseModel)
 
 
@@ -69,10 +75,13 @@ def terminal_routes(hq: Headquarters, arrivals: Arrivals, language: Language) ->
     """Enrolment and entries. `arrivals` is told what came in."""
     router = APIRouter(tags=["terminals"], responses=problems(*ProblemCode))
 
+    batches = CapacityLimiter(BATCHES_AT_ONCE)
+
     async def answer(request: Request, work: Callable[[HttpRequest], Answer], status: int = 200) -> Response:
         """What `work` says of the request, or the problem it meets; signed either way."""
         asked = await http_request(request)
-        return await run_in_threadpool(answered, hq, asked, work, status, language)
+        limiter = batches if len(asked.body) > SMALL_BYTES_MAX else None
+        return await run_sync(answered, hq, asked, work, status, language, limiter=limiter)
 
     @router.post(ENROLMENTS_PATH, status_code=201, response_model=EnrolmentAnswer)
     async def enrol(request: Request) -> Response:

@@ -14,11 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, Field, GetPydanticSchema, Strict, StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
-from typing_extensions import TypedDict
+from pydantic_core.core_schema import is_instance_schema
 
 from terminal.ledger.errors import EntryInvalid
 
@@ -31,6 +32,7 @@ DEPTH_MAX = 8  # entry > body > lines > line > attributes is 5; deeper is not ou
 INTEGER_MAX = 2**53 - 1  # RFC 7493 (I-JSON) 2.2: what every JSON reader keeps exactly
 TERMINAL_CHARS_MAX = 64
 CASHIER_CHARS_MAX = 64
+KEY_SETS_MAX = 1024  # sets of keys remembered as plain: bodies, lines and fees have a dozen, attributes some per offer
 
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -62,27 +64,34 @@ class EntryKind(StrEnum):
     VOIDED = "voided"
 
 
+_STRICT = Strict()
+_SHORT = Annotated[str, Field(strict=True, min_length=1, max_length=TERMINAL_CHARS_MAX)]
+_AT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One step of one redemption.
 
     `previous` is the hash of the entry before, in hex; `redemption` a UUIDv7; `at` the wall clock in RFC 3339, UTC,
     milliseconds; `monotonic_ms` counts since the boot named by `boot`; `hq_time` is headquarters' last word on the
-    time.
+    time. The annotations are the very forms that `_checked` demands, for pydantic's compiled check.
     """
 
-    v: int
-    terminal: str
-    sequence: int
-    previous: str
-    kind: EntryKind
-    redemption: str
-    at: str
-    monotonic_ms: int
-    boot: str
-    hq_time: str | None
-    cashier: str
-    body: Mapping[str, Json]
+    v: Annotated[int, _STRICT, Field(ge=VERSION, le=VERSION)]
+    terminal: _SHORT
+    sequence: Annotated[int, _STRICT, Field(ge=1, le=INTEGER_MAX)]
+    previous: Annotated[str, _STRICT, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    kind: Annotated[EntryKind, Strict(False)]
+    redemption: Annotated[str, _STRICT, StringConstraints(pattern=f"^{_UUID7.pattern}$")]
+    at: Annotated[str, _STRICT, StringConstraints(pattern=_AT)]
+    monotonic_ms: Annotated[int, _STRICT, Field(ge=0, le=INTEGER_MAX)]
+    boot: _SHORT
+    hq_time: _SHORT | None
+    cashier: Annotated[str, Field(strict=True, min_length=1, max_length=CASHIER_CHARS_MAX)]
+    body: Annotated[Mapping[str, Json], GetPydanticSchema(lambda _, __: is_instance_schema(dict))]
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,28 +103,7 @@ class StoredEntry:
     canonical: bytes
 
 
-_SHORT = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=TERMINAL_CHARS_MAX)]
-
-
-@with_config(ConfigDict(extra="forbid", strict=True))
-class _Envelope(TypedDict):
-    """The fields of an entry in the very forms that `_checked` demands, for pydantic's compiled check."""
-
-    v: Annotated[int, Field(ge=VERSION, le=VERSION)]
-    terminal: _SHORT
-    sequence: Annotated[int, Field(ge=1, le=INTEGER_MAX)]
-    previous: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    kind: Annotated[str, StringConstraints(pattern=rf"^({'|'.join(EntryKind)})$")]
-    redemption: Annotated[str, StringConstraints(pattern=f"^{_UUID7.pattern}$")]
-    at: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$")]
-    monotonic_ms: Annotated[int, Field(ge=0, le=INTEGER_MAX)]
-    boot: _SHORT
-    hq_time: _SHORT | None
-    cashier: Annotated[str, StringConstraints(min_length=1, max_length=CASHIER_CHARS_MAX)]
-    body: dict[str, Any]
-
-
-_ENVELOPE = TypeAdapter(_Envelope)
+_ENVELOPE = TypeAdapter(Entry)
 
 
 def canonical(entry: Entry) -> bytes:
@@ -175,11 +163,9 @@ def _quickly(data: bytes) -> Entry | None:
         fields = from_json(data)
         if type(fields) is not dict or to_json(fields) != data or not _is_plain(fields, DEPTH_MAX):
             return None
-        checked: dict[str, Any] = dict(_ENVELOPE.validate_python(fields))
+        return _ENVELOPE.validate_python(fields)
     except (ValueError, ValidationError):
         return None
-    checked["kind"] = EntryKind(checked["kind"])
-    return Entry(**checked)
 
 
 def _is_plain(value: Any, depth: int) -> bool:
@@ -187,8 +173,7 @@ def _is_plain(value: Any, depth: int) -> bool:
     if depth == 0:
         return False
     if type(value) is dict:
-        keys = list(value)
-        if keys != sorted(keys) or not "".join(keys).isascii():
+        if not _are_plain_keys(tuple(value)):
             return False
         value = value.values()
     for inner in value:
@@ -201,6 +186,11 @@ def _is_plain(value: Any, depth: int) -> bool:
         elif (kind is not dict and kind is not list) or not _is_plain(inner, depth - 1):
             return False
     return True
+
+
+@lru_cache(KEY_SETS_MAX)
+def _are_plain_keys(keys: tuple[str, ...]) -> bool:
+    return list(keys) == sorted(keys) and "".join(keys).isascii()
 
 
 def decode_entry(data: bytes) -> Entry:

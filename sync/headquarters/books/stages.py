@@ -12,10 +12,11 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from sync.headquarters.books.errors import ReleaseMissing, RolloutBackwards, RolloutIdle, TargetInvalid
 from sync.headquarters.books.tables import book_holdings, book_releases, book_stages
@@ -153,14 +154,14 @@ def running_stages(connection: Connection) -> list[Stage]:
 
 def stages_of(connection: Connection, revisions: Iterable[int]) -> list[Stage]:
     """Every stage that these revisions ever had, running or stopped, newest revision first."""
-    return _stages(connection, book_stages.c.revision.in_(list(revisions)))
+    return _read(connection.execute(_OF_REVISIONS, {"revisions": list(revisions)}))
 
 
 def reached_since(connection: Connection, place: Place) -> datetime | None:
     """When a roll-out of any revision first reached `place`; None: none ever did."""
     columns = (book_stages.c.revision, book_stages.c.target, book_stages.c.started_at)
     for row in connection.execute(select(*columns).order_by(book_stages.c.id)):
-        if Target.model_validate_json(row.target).reaches(place, row.revision):
+        if _target(row.target).reaches(place, row.revision):
             began: datetime = row.started_at
             return began
     return None
@@ -231,24 +232,35 @@ def said(target: Target) -> str:
 
 
 def _stages(connection: Connection, *conditions: Any) -> list[Stage]:
-    joined = book_stages.join(book_releases, book_releases.c.revision == book_stages.c.revision)
-    query = (
-        select(book_stages, book_releases.c.sha256)
-        .select_from(joined)
-        .where(*conditions)
-        .order_by(book_stages.c.revision.desc(), book_stages.c.id.desc())
-        .limit(STAGES_PAGE_MAX)
-    )
+    return _read(connection.execute(_NEWEST_FIRST.where(*conditions)))
+
+
+def _read(rows: Iterable[Any]) -> list[Stage]:
     return [
         Stage(
             id=row.id,
             revision=row.revision,
             sha256=row.sha256,
-            target=Target.model_validate_json(row.target),
+            target=_target(row.target),
             started_by=row.started_by,
             started_at=row.started_at,
             stopped_by=row.stopped_by,
             stopped_at=row.stopped_at,
         )
-        for row in connection.execute(query)
+        for row in rows
     ]
+
+
+@lru_cache(STAGES_PAGE_MAX)
+def _target(text: str) -> Target:
+    """A stage's target as it stands in the database: read with every batch and heartbeat, and never changed."""
+    return Target.model_validate_json(text)
+
+
+_NEWEST_FIRST: Final = (
+    select(book_stages, book_releases.c.sha256)
+    .select_from(book_stages.join(book_releases, book_releases.c.revision == book_stages.c.revision))
+    .order_by(book_stages.c.revision.desc(), book_stages.c.id.desc())
+    .limit(STAGES_PAGE_MAX)
+)
+_OF_REVISIONS: Final = _NEWEST_FIRST.where(book_stages.c.revision.in_(bindparam("revisions", expanding=True)))

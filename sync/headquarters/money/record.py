@@ -10,22 +10,30 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, TextClause, bindparam, insert, select, text
+from sqlalchemy.dialects import postgresql, sqlite
 
 from sync.headquarters.bulk import add_rows, can_copy, copying
 from sync.headquarters.money.months import effective_day, month_of, month_to_count_in
 from sync.headquarters.money.steps import Step, StepKind, Terms, share_on, steps_of, subsidy_of
 from sync.headquarters.money.tables import charges, settled_merchants, settlement_lines, settlement_steps, subsidy_terms
 from sync.headquarters.projection import Finding, Folded, Place
-from sync.headquarters.storage import insert_or
 from terminal.ledger.entry import Entry
 
 LOCK_SPACE: Final = 5_180_021  # of this room's advisory locks; any number that nothing else in this database uses
 CHARGE: Final = "charge"  # the third kind of line: what a decision takes from a merchant or gives back
 KEYS: Final = ("merchant", "month", "day", "kind", "offer", "share_bp")
 SUMS: Final = ("steps", "units", "list_fen", "pay_fen", "saving_fen", "subsidy_fen")
+
+_SHARE: Final = text("SELECT pg_advisory_xact_lock_shared(:space, :number)")
+_ALONE: Final = text("SELECT pg_advisory_xact_lock(:space, :number)")
+_CLOSED: Final = select(settled_merchants.c.merchant, settled_merchants.c.closed_through).where(
+    settled_merchants.c.merchant.in_(bindparam("merchants", expanding=True))
+)
+_TERMS: Final = select(subsidy_terms).where(subsidy_terms.c.merchant.in_(bindparam("merchants", expanding=True)))
 
 
 def settle(
@@ -41,7 +49,13 @@ def settle(
     days = _days(connection, steps, now)
     rows = [_row(step, days[step.redemption], closed, terms, now) for step in steps]
     _add_steps(connection, rows)
-    add_lines(connection, [{**row, "steps": 1} for row in rows])
+    sums: dict[tuple[Any, ...], list[int]] = {}
+    for row in rows:
+        line = sums.setdefault((row.merchant, row.month, row.day, row.kind, row.offer, row.share_bp), [0] * len(SUMS))
+        values = (1, row.units, row.list_fen, row.pay_fen, row.saving_fen, row.subsidy_fen)
+        for at, value in enumerate(values):
+            line[at] += value
+    _add_sums(connection, sums)
     _give_back_charges(connection, rows, closed, now)
     return ()
 
@@ -51,25 +65,20 @@ def hold_open(connection: Connection, merchants: Sequence[str]) -> dict[str, str
 
     The lock comes first and the look after it: in the other order a month might be closed in between.
     """
-    _lock(connection, merchants, "pg_advisory_xact_lock_shared")
-    found = connection.execute(
-        select(settled_merchants.c.merchant, settled_merchants.c.closed_through).where(
-            settled_merchants.c.merchant.in_(merchants)
-        )
-    )
+    _lock(connection, merchants, _SHARE)
+    found = connection.execute(_CLOSED, {"merchants": merchants})
     return {each.merchant: each.closed_through for each in found}
 
 
 def hold_alone(connection: Connection, *merchants: str) -> None:
     """Nobody else adds to these merchants or closes them until the transaction ends."""
-    _lock(connection, merchants, "pg_advisory_xact_lock")
+    _lock(connection, merchants, _ALONE)
 
 
 def terms_of(connection: Connection, merchants: Sequence[str]) -> dict[str, list[Terms]]:
     """What the centre owes each of these merchants."""
     found: dict[str, list[Terms]] = {}
-    query = select(subsidy_terms).where(subsidy_terms.c.merchant.in_(merchants))
-    for each in connection.execute(query):
+    for each in connection.execute(_TERMS, {"merchants": merchants}):
         found.setdefault(each.merchant, []).append(Terms(each.offer, each.first_day, each.share_bp))
     return found
 
@@ -79,18 +88,27 @@ def add_lines(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None
 
     Each row has `KEYS` and `SUMS`, and may have more.
     """
-    sums: dict[tuple[Any, ...], dict[str, Any]] = {}
+    sums: dict[tuple[Any, ...], list[int]] = {}
     for row in rows:
-        key = tuple(row[name] for name in KEYS)
-        line = sums.setdefault(key, {name: row[name] for name in KEYS} | dict.fromkeys(SUMS, 0))
-        for name in SUMS:
-            line[name] += row[name]
-    if not sums:
-        return
-    statement = insert_or(connection, settlement_lines)
+        line = sums.setdefault(tuple(row[name] for name in KEYS), [0] * len(SUMS))
+        for at, name in enumerate(SUMS):
+            line[at] += row[name]
+    _add_sums(connection, sums)
+
+
+def _add_sums(connection: Connection, sums: Mapping[tuple[Any, ...], Sequence[int]]) -> None:
+    """Add `SUMS` to the lines of `KEYS`."""
+    if sums:
+        lines = [dict(zip((*KEYS, *SUMS), (*key, *sums[key]), strict=True)) for key in sorted(sums)]
+        connection.execute(_added(connection.dialect.name), lines)
+
+
+@lru_cache
+def _added(dialect: str) -> Any:
+    """The statement that adds to lines: built once for each dialect."""
+    statement = (postgresql if dialect == "postgresql" else sqlite).insert(settlement_lines)
     added = {name: settlement_lines.c[name] + statement.excluded[name] for name in SUMS}
-    statement = statement.on_conflict_do_update(index_elements=KEYS, set_=added)
-    connection.execute(statement, [sums[key] for key in sorted(sums)])
+    return statement.on_conflict_do_update(index_elements=KEYS, set_=added)
 
 
 def add_charge(connection: Connection, charge: Mapping[str, Any]) -> None:
@@ -109,28 +127,27 @@ def month_now(closed: Mapping[str, str], merchant: str, now: datetime) -> str:
     return month_to_count_in(month_of(now) + "-01", now, closed.get(merchant))
 
 
-def _lock(connection: Connection, merchants: Iterable[str], function: str) -> None:
+def _lock(connection: Connection, merchants: Iterable[str], statement: TextClause) -> None:
     if connection.dialect.name != "postgresql":
         return
     numbers = sorted({zlib.crc32(merchant.encode()) - 2**31 for merchant in merchants})  # a PostgreSQL INTEGER
     for number in numbers:
-        connection.execute(text(f"SELECT {function}(:space, :number)"), {"space": LOCK_SPACE, "number": number})
+        connection.execute(statement, {"space": LOCK_SPACE, "number": number})
 
 
-def _add_steps(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    names = tuple(rows[0])
-    values = [tuple(row.values()) for row in rows]
+def _add_steps(connection: Connection, rows: Sequence[_Row]) -> None:
     if can_copy(connection, len(rows)):
-        with copying(connection, settlement_steps, names, values):
+        with copying(connection, settlement_steps, _Row._fields, rows):
             pass
     else:
-        add_rows(connection, settlement_steps, names, values)
+        add_rows(connection, settlement_steps, _Row._fields, rows)
 
 
 def _days(connection: Connection, steps: Sequence[Step], now: datetime) -> dict[str, str]:
     """The day that each redemption counts for: settled by its completion, so that voids follow it."""
     completed = {step.redemption for step in steps if step.kind is StepKind.COMPLETED}
-    days = {step.redemption: effective_day(step.business_day, now) for step in steps}
+    effective = {day: effective_day(day, now) for day in {step.business_day for step in steps}}  # few in a batch
+    days = {step.redemption: effective[step.business_day] for step in steps}
     older = {step.redemption for step in steps} - completed
     if older:
         query = select(settlement_steps.c.redemption, settlement_steps.c.day).where(
@@ -140,41 +157,59 @@ def _days(connection: Connection, steps: Sequence[Step], now: datetime) -> dict[
     return days
 
 
-def _row(
-    step: Step, day: str, closed: Mapping[str, str], terms: Mapping[str, Sequence[Terms]], now: datetime
-) -> dict[str, Any]:
+class _Row(NamedTuple):
+    """A step as it stands in `settlement_steps`."""
+
+    redemption: str
+    sequence: int
+    terminal: str
+    kind: str
+    merchant: str
+    offer: str
+    business_day: str
+    day: str
+    month: str
+    arrived_at: datetime
+    units: int
+    list_fen: int
+    pay_fen: int
+    saving_fen: int
+    kept_fen: int
+    share_bp: int
+    subsidy_fen: int
+
+
+def _row(step: Step, day: str, closed: Mapping[str, str], terms: Mapping[str, Sequence[Terms]], now: datetime) -> _Row:
     share_bp = share_on(terms.get(step.merchant, ()), step.offer, day)
-    return {
-        "redemption": step.redemption,
-        "sequence": step.sequence,
-        "terminal": step.terminal,
-        "kind": step.kind.value,
-        "merchant": step.merchant,
-        "offer": step.offer,
-        "business_day": step.business_day,
-        "day": day,
-        "month": month_to_count_in(day, now, closed.get(step.merchant)),
-        "arrived_at": now,
-        "units": step.units,
-        "list_fen": step.list_fen,
-        "pay_fen": step.pay_fen,
-        "saving_fen": step.saving_fen,
-        "kept_fen": step.kept_fen,
-        "share_bp": share_bp,
-        "subsidy_fen": subsidy_of(step.kept_fen, step.saving_fen, share_bp),
-    }
+    return _Row(
+        step.redemption,
+        step.sequence,
+        step.terminal,
+        step.kind.value,
+        step.merchant,
+        step.offer,
+        step.business_day,
+        day,
+        month_to_count_in(day, now, closed.get(step.merchant)),
+        now,
+        step.units,
+        step.list_fen,
+        step.pay_fen,
+        step.saving_fen,
+        step.kept_fen,
+        share_bp,
+        subsidy_of(step.kept_fen, step.saving_fen, share_bp),
+    )
 
 
-def _give_back_charges(
-    connection: Connection, rows: Sequence[Mapping[str, Any]], closed: Mapping[str, str], now: datetime
-) -> None:
+def _give_back_charges(connection: Connection, rows: Sequence[_Row], closed: Mapping[str, str], now: datetime) -> None:
     """A charge stands for a subsidy; what a void takes back of that subsidy must not be taken twice."""
-    taken = {row["redemption"]: 0 for row in rows if row["subsidy_fen"] < 0}
+    taken = {row.redemption: 0 for row in rows if row.subsidy_fen < 0}
     if not taken:
         return
     for row in rows:
-        if row["redemption"] in taken and row["subsidy_fen"] < 0:
-            taken[row["redemption"]] -= row["subsidy_fen"]
+        if row.redemption in taken and row.subsidy_fen < 0:
+            taken[row.redemption] -= row.subsidy_fen
     query = select(charges).where(charges.c.redemption.in_(taken), charges.c.follows_subsidy == 1)
     standing: dict[tuple[str, int, str], dict[str, Any]] = {}
     for each in connection.execute(query.order_by(charges.c.id)).mappings():

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from sync.headquarters.pools import rows
 from sync.headquarters.pools.room import take_hold, take_room
 from sync.headquarters.pools.tables import holds
 from sync.headquarters.pools.terms import Books, KeyTerms, storable, terms_of
 from sync.headquarters.projection import Place
+from sync.headquarters.storage import among
 from sync.headquarters.tables import terminals
 from sync.wire import timestamp
 from sync.wire_grants import HeldKey, HoldAnswer, HoldKey, HoldRequest, LeaseReport
@@ -30,6 +31,8 @@ from terminal.offers.counts import Offline
 HOLD_LIFE_S: Final = 120
 # Settled holds are kept so that a late copy of a request finds them; a signature is good for minutes.
 SETTLED_DAYS_KEPT: Final = 2
+
+_HOLD: Final = select(holds).where(holds.c.redemption == bindparam("redemption")).with_for_update()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +124,15 @@ def take_up(connection: Connection, terminal: str, redemptions: Sequence[str]) -
     """
     if not redemptions:
         return {}
-    of_these = (holds.c.terminal == terminal, holds.c.redemption.in_(redemptions), holds.c.state == "open")
+    asked = among(connection, holds.c.redemption, redemptions)
+    of_these = (asked, holds.c.terminal == terminal, holds.c.state == "open")
     query = select(holds.c.redemption, holds.c.amounts).where(*of_these).order_by(holds.c.redemption).with_for_update()
     found = {row.redemption: _json_amounts(row.amounts) for row in connection.execute(query)}
     if found:
         connection.execute(
-            update(holds).where(holds.c.redemption.in_(sorted(found))).values(state="used", amounts="", answer="")
+            update(holds)
+            .where(among(connection, holds.c.redemption, sorted(found)))
+            .values(state="used", amounts="", answer="")
         )
     return found
 
@@ -229,8 +235,7 @@ def _refused(keys: Sequence[HeldKey], now: datetime) -> HoldAnswer:
 
 
 def _lock_hold(connection: Connection, redemption: str) -> dict[str, Any] | None:
-    query = select(holds).where(holds.c.redemption == redemption).with_for_update()
-    found = connection.execute(query).mappings().one_or_none()
+    found = connection.execute(_HOLD, {"redemption": redemption}).mappings().one_or_none()
     return dict(found) if found is not None else None
 
 

@@ -14,7 +14,7 @@ from sync.headquarters.pools.recalls import due
 from sync.headquarters.pools.sizing import HALF_LIFE_H, PoolState
 from sync.headquarters.pools.tables import allotments, leases, pool_samples, pools
 from sync.headquarters.pools.terms import KeyTerms
-from sync.headquarters.storage import insert_or
+from sync.headquarters.storage import among, insert_or
 
 SAMPLE_MINUTES: Final = 5  # of the chart: a point each, 8,640 in a campaign of a month
 # Sales older than this no longer count towards the rate of the city; what is left of them then is a sixteenth.
@@ -64,13 +64,13 @@ _ADD: Final = (
     .where(pools.c.key == bindparam("of_key"))
     .values({name: pools.c[name] + bindparam(f"more_{name}") for name in _COUNTERS})
 )
+_LEASE: Final = select(leases).where(leases.c.terminal == bindparam("of_terminal")).with_for_update()
 _OF_TERMINAL: Final = select(*(allotments.c[name] for name in Allotment.__slots__)).order_by(allotments.c.key)
 
 
 def lock_lease(connection: Connection, terminal: str) -> dict[str, Any]:
     """The terminal's lease, ours until the transaction ends; a new one when it never had any."""
-    query = select(leases).where(leases.c.terminal == terminal).with_for_update()
-    found = connection.execute(query).mappings().one_or_none()
+    found = connection.execute(_LEASE, {"of_terminal": terminal}).mappings().one_or_none()
     if found is None:
         row = {
             **dict.fromkeys(("generation", "confirmed", "monotonic_ms", "sequence", "asked", "life_s"), 0),
@@ -78,13 +78,13 @@ def lock_lease(connection: Connection, terminal: str) -> dict[str, Any]:
             "terminal": terminal,
         }
         connection.execute(insert_or(connection, leases).values(row).on_conflict_do_nothing())
-        found = connection.execute(query).mappings().one()
+        found = connection.execute(_LEASE, {"of_terminal": terminal}).mappings().one()
     return dict(found)
 
 
 def lock_allotments(connection: Connection, terminal: str, keys: Iterable[str]) -> dict[str, Allotment]:
     """The terminal's allotments of these keys, ours until the transaction ends."""
-    query = _OF_TERMINAL.where(allotments.c.terminal == terminal, allotments.c.key.in_(sorted(keys)))
+    query = _OF_TERMINAL.where(allotments.c.terminal == terminal, among(connection, allotments.c.key, sorted(keys)))
     return {row["key"]: Allotment(**row) for row in connection.execute(query.with_for_update()).mappings()}
 
 
@@ -132,7 +132,7 @@ def lock_pools(connection: Connection, keys: Iterable[str]) -> dict[str, dict[st
     wanted = sorted(set(keys))
     if not wanted:
         return {}
-    query = select(pools).where(pools.c.key.in_(wanted)).order_by(pools.c.key).with_for_update()
+    query = select(pools).where(among(connection, pools.c.key, wanted)).order_by(pools.c.key).with_for_update()
     return {row["key"]: dict(row) for row in connection.execute(query).mappings()}
 
 
@@ -141,7 +141,7 @@ def read_pools(connection: Connection, keys: Iterable[str]) -> dict[str, dict[st
     wanted = sorted(set(keys))
     if not wanted:
         return {}
-    query = select(pools).where(pools.c.key.in_(wanted))
+    query = select(pools).where(among(connection, pools.c.key, wanted))
     return {row["key"]: dict(row) for row in connection.execute(query).mappings()}
 
 

@@ -17,7 +17,7 @@ from sync.headquarters.roll import rules, versions
 from sync.headquarters.roll.errors import MemberKnown, MemberMissing
 from sync.headquarters.roll.rules import Action, Card
 from sync.headquarters.roll.tables import member_history, members
-from sync.headquarters.storage import Storage, insert_or
+from sync.headquarters.storage import Storage, among, insert_or
 from terminal.membership.standing import MemberClass, Standing
 from terminal.membership.token import ProgrammeKey, token_parts
 from terminal.serving.people import Person
@@ -96,7 +96,9 @@ def standings_at(connection: Connection, wanted: Iterable[tuple[str, datetime]])
     asked = [(hash_of(token), moment) for token, moment in wanted]
     columns = (members.c.token, members.c.standing, members.c.since)
     tokens = {token for token, _ in asked}
-    now = {row.token: row for row in connection.execute(select(*columns).where(members.c.token.in_(tokens)))}
+    now = {
+        row.token: row for row in connection.execute(select(*columns).where(among(connection, members.c.token, tokens)))
+    }
     before = {token for token, moment in asked if token in now and now[token].since > moment}
     spells: dict[bytes, list[Any]] = {}
     if before:

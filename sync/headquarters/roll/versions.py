@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, select, update
 
@@ -28,11 +29,12 @@ class RollState:
     snapshot: str | None
 
 
+_STATE: Final = select(*(roll_state.c[name] for name in RollState.__dataclass_fields__)).where(roll_state.c.id == 1)
+
+
 def state_of(connection: Connection) -> RollState:
     """One look-up by key: asked at every heartbeat."""
-    names = RollState.__dataclass_fields__
-    found = connection.execute(select(*(roll_state.c[name] for name in names)).where(roll_state.c.id == 1)).one()
-    return RollState(*found)
+    return RollState(*connection.execute(_STATE).one())
 
 
 def take(connection: Connection, key: ProgrammeKey | None, count: int, now: datetime) -> int:
