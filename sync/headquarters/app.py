@@ -77,8 +77,8 @@ SESSION_IDLE_S: Final = 4 * 3600
 # ones, as Python does unless told otherwise, is a twentieth of the work.
 GARBAGE_OBJECTS: Final = 50_000
 GARBAGE_GENERATIONS: Final = (20, 100)
-# A thread that computes (a batch) gives way after this long to one that is ready (a hold, whose answer has come from the
-# database); Python's own 5 ms, once for each of a hold's statements, would be most of its time.
+# A thread that computes (a batch) gives way after this long to one that is ready (a hold that the database answered).
+# Python's own 5 ms, once for each of a hold's statements, would be most of its time.
 SWITCH_S: Final = 0.001
 SHUTDOWN_S: Final = 3  # open event streams are cut after this, so that a restart is quick
 NAV: Final = (

@@ -35,6 +35,7 @@ from terminal.ledger.ledger import Ledger
 from tests.bench.figures import heading, line, passes
 from tests.bench.processes import free_port, running
 from tests.bench.site import TERMINAL, fill
+from tests.fakes import sales
 from tests.fakes.postgres import PostgresCluster
 from tests.sync.headquarters.client import hq_settings
 from tests.sync.headquarters.written_ledger import MERCHANT, SITE, WrittenLedger
@@ -238,7 +239,7 @@ def _drain(url: str, backlog: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         settings = hq_settings(root / "hq", url)
-        code = issue_code(settings, terminal=TERMINAL, merchant=MERCHANT, site=SITE)
+        code = issue_code(settings, terminal=TERMINAL, merchant=sales.MERCHANT, site=sales.SITE)
         port = free_port()
         config = root / "hq.toml"
         config.write_text(

@@ -9,6 +9,9 @@ import uuid_utils
 
 from terminal.ledger.bodies import Authorisation, UsageClaim
 
+MERCHANT = "workers-club"
+SITE = "main-hall"
+
 
 def sale(number: int = 1, **changes: Any) -> Authorisation:
     """Two winter tickets for member `number`: 2 of 2 tickets, 1 of 1 purchase; a fresh id unless one is given."""
@@ -17,8 +20,8 @@ def sale(number: int = 1, **changes: Any) -> Authorisation:
         id=str(uuid_utils.uuid7()),
         cashier="c01",
         business_day="2012-12-25",
-        merchant="workers-club",
-        site="main-hall",
+        merchant=MERCHANT,
+        site=SITE,
         token=token,
         person=token,
         masked="**** 0021",
