@@ -178,6 +178,7 @@ def _postgresql(url: URL) -> Engine:
         pool_size=POOL_CONNECTIONS,
         max_overflow=POOL_OVERFLOW,
         pool_timeout=WAIT_S,
+        pool_use_lifo=True,  # the connection used last has its statements prepared and its server process warm
         connect_args={"connect_timeout": CONNECT_S},
     )
 

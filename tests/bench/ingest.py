@@ -12,12 +12,13 @@ import http.client
 import secrets
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ from tests.fakes.postgres import PostgresCluster
 from tests.sync.headquarters.client import hq_settings
 from tests.sync.headquarters.written_ledger import MERCHANT, SITE, WrittenLedger
 
-TERMINALS = 8  # at once: a worker is never without the next batch
+TERMINALS = 16  # at once: a worker is never without the next batch, and each has its share of the connections
 PASSES = 3
 SERVE = "import sys, pathlib; from config.settings import load_hq; from sync.headquarters.app import serve; "
 SERVE += "sys.exit(serve(load_hq(pathlib.Path(sys.argv[1]))))"
@@ -64,7 +65,7 @@ class Story:
 
 def measure(*, quick: bool, stored: int) -> None:
     """Entries a second, raw and taken in; `stored` entries are there before the full store is measured."""
-    sales = 1_000 if quick else 5_000
+    sales = 1_500 if quick else 3_000
     heading(f"ingest: {TERMINALS} terminals, {2 * sales * TERMINALS // PASSES} entries a pass, batches of 500")
     stories = [_story(number, sales) for number in range(TERMINALS)]
     with PostgresCluster.start() as cluster:
@@ -162,14 +163,13 @@ def _served(url: str, directory: Path, stories: Sequence[Story], workers: int) -
     with running([sys.executable, "-c", SERVE, str(config)], port):
         for part in range(PASSES):
             queues = [_requests(story, port, part) for story in renamed]
-            count = sum(entries for queue in queues for entries, _ in queue)
-            threads = [threading.Thread(target=_push, args=(queue, port)) for queue in queues]
-            began = time.perf_counter()
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            rates.append(count / (time.perf_counter() - began))
+            with ThreadPoolExecutor(TERMINALS) as threads:
+                began = time.perf_counter()
+                told = list(threads.map(partial(_push, port=port), queues))
+            # Until the first terminal has nothing more to send: which worker has how many of so few connections is
+            # chance, and what one still has when the other has none is no rate of both.
+            ended = min(each[-1][0] for each in told)
+            rates.append(sum(entries for each in told for at, entries in each if at <= ended) / (ended - began))
     return rates
 
 
@@ -218,17 +218,20 @@ def _requests(story: Story, port: int, part: int) -> list[tuple[int, HttpRequest
     return signed
 
 
-def _push(queue: Sequence[tuple[int, HttpRequest]], port: int) -> None:
-    """One terminal: batch after batch over one connection, each once the one before is acknowledged."""
+def _push(queue: Sequence[tuple[int, HttpRequest]], port: int) -> list[tuple[float, int]]:
+    """One terminal: batch after batch over one connection, each once the one before is acknowledged; when, how many."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    told_at = []
     with closing(connection):
-        for _, request in queue:
+        for entries, request in queue:
             path = request.url.partition(f":{port}")[2]
             connection.request("POST", path, request.body, dict(request.headers))
             answer = connection.getresponse()
             told = answer.read()
             if answer.status != 200:
                 raise SystemExit(f"headquarters answers {answer.status}: {told[:300]!r}")
+            told_at.append((time.perf_counter(), entries))
+    return told_at
 
 
 # --- a backlog --------------------------------------------------------------------------------------------------------
