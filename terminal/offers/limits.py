@@ -85,15 +85,9 @@ class SteadyUsage:
     pinned to a later one would authorise what nobody was shown.
     """
 
-    __slots__ = ("_seen", "_usage", "elsewhere", "last_redeemed", "slice_of", "voucher")
-
     def __init__(self, usage: Usage) -> None:
         self._usage = usage
         self._seen: dict[str, int] = {}
-        self.elsewhere = usage.elsewhere
-        self.slice_of = usage.slice_of
-        self.last_redeemed = usage.last_redeemed
-        self.voucher = usage.voucher
 
     def used(self, key: str) -> int:
         """The count under `key` when this quote first asked for it."""
@@ -102,10 +96,26 @@ class SteadyUsage:
             found = self._seen[key] = self._usage.used(key)
         return found
 
+    def elsewhere(self, key: str) -> int:
+        """`Usage`."""
+        return self._usage.elsewhere(key)
+
+    def slice_of(self, offer: str, limit: str, key: str) -> int | None:
+        """`Usage`."""
+        return self._usage.slice_of(offer, limit, key)
+
+    def last_redeemed(self, offer: str, person: str) -> date | None:
+        """`Usage`."""
+        return self._usage.last_redeemed(offer, person)
+
     @property
     def vouchers_known(self) -> bool:
-        """As the usage beneath says."""
+        """`Usage`."""
         return self._usage.vouchers_known
+
+    def voucher(self, code: str) -> VoucherRecord | None:
+        """`Usage`."""
+        return self._usage.voucher(code)
 
 
 @dataclass(frozen=True, slots=True)

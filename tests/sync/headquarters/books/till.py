@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from sync.agent import Agent
 from sync.book_feed import BookFeed
 from sync.enrolment import enrol, load_enrolment
+from sync.errors import LineDown
 from sync.feeds import Feeds, Source
 from sync.headquarters.app import create_app
 from sync.headquarters.books.desk import CampaignDesk
@@ -57,7 +58,10 @@ class Till:
         agent = Agent(ledger=ledger, data_dir=self.directory, url=self.url, clock=self.clock, feeds=(self.feed,))
         try:
             for _ in range(20):
-                step = agent._step()  # the agent's own loop, without its thread
+                try:
+                    step = agent._step()  # the agent's own loop, without its thread
+                except LineDown:  # a busy machine's headquarters answers later than a heartbeat waits: it comes again
+                    continue
                 if not agent._fetch(step):
                     return {name: error.code for name, error in agent.feed_faults().items()}
         finally:
