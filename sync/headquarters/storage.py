@@ -112,7 +112,12 @@ def writing(connection: Connection) -> Transaction:
 
 def insert_or(connection: Connection, table: Table) -> Any:
     """An INSERT that can say what to do on a conflict: spelt alike by both, yet SQLAlchemy has one for each dialect."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    return insert_of(connection.dialect.name, table)
+
+
+def insert_of(dialect: str, table: Table) -> Any:
+    """As `insert_or`, for who keeps a statement for each dialect."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def among(connection: Connection, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from terminal.commands.at_headquarters import headquarters_storage, person_with, typed_pin
 from terminal.commands.options import JSON
 
 if TYPE_CHECKING:
@@ -206,28 +206,13 @@ def _desk(settings: HqSettings) -> Iterator[CampaignDesk]:
     from sync.headquarters.books.desk import CampaignDesk
     from sync.headquarters.books.release import release_key_file
     from sync.headquarters.service import utc_now
-    from sync.headquarters.storage import open_storage
 
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    storage = open_storage(settings.database_url, settings.data_dir)
-    try:
+    with headquarters_storage(settings) as storage:
         yield CampaignDesk(storage, utc_now, release_key_file(settings))
-    finally:
-        storage.close()
 
 
 def _person(settings: HqSettings, desk: CampaignDesk, person: str) -> Person:
-    """Who acts, by their PIN; wrong tries count with those made on the pages. Raises what `People.check_pin` does."""
-    from config.places import PEOPLE_FILE
-    from sync.headquarters.people.lockouts import StoredLockouts
-    from sync.headquarters.service import utc_now
-    from terminal.serving.people import People
-    from terminal.serving.sessions import elapsed_s
-
-    people = People.load(settings.data_dir / PEOPLE_FILE, StoredLockouts(desk.storage, utc_now))
-    interactive = sys.stdin.isatty()
-    pin = typer.prompt(f"PIN ({person})", hide_input=True) if interactive else sys.stdin.readline().strip()
-    return people.check_pin(person, pin, elapsed_s())
+    return person_with(settings, desk.storage, person, typed_pin(person))
 
 
 def _read(file: Path | None) -> tuple[str | None, Format]:

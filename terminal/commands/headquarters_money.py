@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from terminal.commands.at_headquarters import headquarters_storage, person_with
 from terminal.commands.options import JSON, Language
 
 if TYPE_CHECKING:
@@ -165,28 +166,16 @@ def _desk(settings: HqSettings) -> Iterator[MoneyDesk]:
     from sync.headquarters.door import headquarters_key
     from sync.headquarters.money.desk import MoneyDesk, former_keys
     from sync.headquarters.service import utc_now
-    from sync.headquarters.storage import open_storage
 
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = headquarters_key(settings.data_dir)
-    storage = open_storage(settings.database_url, settings.data_dir)
-    try:
+    with headquarters_storage(settings) as storage:
         yield MoneyDesk(storage, utc_now, key, former_keys(settings.data_dir))
-    finally:
-        storage.close()
 
 
 def _person(settings: HqSettings, desk: MoneyDesk, person: str) -> Person:
-    """Who acts, by their PIN; wrong tries count with those made on the pages. Raises what `People.check_pin` does."""
-    from config.places import PEOPLE_FILE
-    from sync.headquarters.people.lockouts import StoredLockouts
-    from sync.headquarters.service import utc_now
-    from terminal.serving.people import People
-    from terminal.serving.sessions import elapsed_s
-
     typed = typer.prompt("PIN", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline().strip()
-    people = People.load(settings.data_dir / PEOPLE_FILE, StoredLockouts(desk.storage, utc_now))
-    return people.check_pin(person, typed, elapsed_s())
+    return person_with(settings, desk.storage, person, typed)
 
 
 def _yuan(fen: int) -> str:

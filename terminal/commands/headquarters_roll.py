@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_format
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from terminal.commands.at_headquarters import By, headquarters_storage, person_at
 from terminal.commands.options import JSON
 
 if TYPE_CHECKING:
@@ -19,11 +19,9 @@ if TYPE_CHECKING:
     from sync.headquarters.roll.desk import RollDesk
     from sync.headquarters.roll.imports import ImportView, RejectedLine
     from sync.headquarters.storage import Storage
-    from terminal.serving.people import Person
 
 app = typer.Typer(help="The roll of members at headquarters.", no_args_is_help=True, rich_markup_mode=None)
 
-By = Annotated[str, typer.Option("--person", help="who does this; their PIN is asked for, or read from the input")]
 Number = Annotated[int, typer.Argument(metavar="LIST", help="the list's number", min=1)]
 LINES_SHOWN_MAX = 20  # of those set aside; the page has the first thousand
 REVIEW_ROLES = ("operator", "approver")
@@ -135,31 +133,8 @@ def _desk(settings: HqSettings) -> Iterator[tuple[RollDesk, Storage]]:
     """The desk over headquarters' own database; works beside a running service."""
     from sync.headquarters.roll.desk import RollDesk
     from sync.headquarters.service import utc_now
-    from sync.headquarters.storage import open_storage
     from terminal.membership.token import load_programme_key
 
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = load_programme_key(settings.programme_key) if settings.programme_key else None
-    storage = open_storage(settings.database_url, settings.data_dir)
-    try:
+    with headquarters_storage(settings) as storage:
         yield RollDesk(storage, key, clock=utc_now, jump_percent_max=settings.roll_jump_percent), storage
-    finally:
-        storage.close()
-
-
-def person_at(settings: HqSettings, storage: Storage, person: str, *roles: str) -> Person:
-    """Who acts, by their PIN; wrong tries count with those made on the pages. Raises what `People.check_pin` does."""
-    from config.places import PEOPLE_FILE
-    from sync.headquarters.people.lockouts import StoredLockouts
-    from sync.headquarters.service import utc_now
-    from terminal.serving.people import People
-    from terminal.serving.problems import RoleMissing
-    from terminal.serving.sessions import elapsed_s
-
-    people = People.load(settings.data_dir / PEOPLE_FILE, StoredLockouts(storage, utc_now))
-    interactive = sys.stdin.isatty()
-    pin = typer.prompt(f"PIN ({person})", hide_input=True) if interactive else sys.stdin.readline().strip()
-    known = people.check_pin(person, pin, elapsed_s())
-    if known.role.value not in roles:
-        raise RoleMissing("confirm", "role")
-    return known

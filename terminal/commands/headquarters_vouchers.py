@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.commands.headquarters_roll import LINES_SHOWN_MAX, By, Number, person_at
+from terminal.commands.at_headquarters import By, headquarters_storage, person_at
+from terminal.commands.headquarters_roll import LINES_SHOWN_MAX, Number
 from terminal.commands.options import JSON
 
 if TYPE_CHECKING:
@@ -126,14 +127,9 @@ def _as_json(value: object) -> str:
 def _desk(settings: HqSettings) -> Iterator[tuple[VouchersDesk, Storage]]:
     """The desk over headquarters' own database; works beside a running service."""
     from sync.headquarters.service import utc_now
-    from sync.headquarters.storage import open_storage
     from sync.headquarters.vouchers.desk import VouchersDesk
     from terminal.membership.token import load_programme_key
 
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = load_programme_key(settings.programme_key) if settings.programme_key else None
-    storage = open_storage(settings.database_url, settings.data_dir)
-    try:
+    with headquarters_storage(settings) as storage:
         yield VouchersDesk(storage, key, utc_now), storage
-    finally:
-        storage.close()

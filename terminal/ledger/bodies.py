@@ -150,9 +150,9 @@ _KINDS: dict[type, EntryKind] = {
     Cancellation: EntryKind.CANCELLED,
     Voiding: EntryKind.VOIDED,
 }
-_ENVELOPE = ("id", "cashier")  # fields of Authorisation that stand in the entry, not in its body
+ENVELOPE = ("id", "cashier")  # fields of Authorisation that stand in the entry, not in its body
 _OPTIONAL = ("authenticity_reason", "approved_by")  # stand in the body only when there is something to say
-_BODY_FIELDS = {form: tuple(f.name for f in dataclasses.fields(form) if f.name not in _ENVELOPE) for form in _KINDS}
+_BODY_FIELDS = {form: tuple(f.name for f in dataclasses.fields(form) if f.name not in ENVELOPE) for form in _KINDS}
 
 
 def kind_of(body: Body) -> EntryKind:
@@ -174,7 +174,7 @@ def parse_body(entry: Entry) -> Body:
     """The checked body of `entry`. Raises `EntryInvalid` naming the first wrong field, never its content."""
     fields: dict[str, object] = dict(entry.body)
     if entry.kind is EntryKind.AUTHORISED:
-        if any(name in fields for name in _ENVELOPE):
+        if any(name in fields for name in ENVELOPE):
             raise EntryInvalid("read", "entry", reason="body names the envelope's fields")
         fields |= {"id": entry.redemption, "cashier": entry.cashier}
     body: Body = _checked(entry.kind, fields)

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from terminal.ledger.bodies import Authorisation, Body, Cancellation, Completion, Voiding, parse_body
+from terminal.ledger.bodies import ENVELOPE, Authorisation, Body, Cancellation, Completion, Voiding, parse_body
 from terminal.ledger.entry import Entry, EntryKind
 from terminal.ledger.errors import RedemptionConflict
 
@@ -71,7 +71,7 @@ _values = attrgetter(*_FIELDS)
 # The slots themselves: a frozen dataclass's own constructor takes twice as long to fill them.
 _SLOTS = tuple((name, getattr(Redemption, name).__set__) for name in _FIELDS)
 _OPENED = TypeAdapter(Redemption)
-_NOT_OF_A_BODY = frozenset(_FIELDS) - frozenset(_AUTHORISATION_FIELDS) | {"id", "cashier"}
+_NOT_OF_A_BODY = frozenset(_FIELDS) - frozenset(_AUTHORISATION_FIELDS) | frozenset(ENVELOPE)
 
 
 def apply(state: Redemption | None, entry: Entry) -> Redemption:

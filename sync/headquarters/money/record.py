@@ -14,13 +14,13 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, TextClause, bindparam, insert, select, text
-from sqlalchemy.dialects import postgresql, sqlite
 
 from sync.headquarters.bulk import add_rows, can_copy, copying
 from sync.headquarters.money.months import effective_day, month_of, month_to_count_in
 from sync.headquarters.money.steps import Step, StepKind, Terms, share_on, steps_of, subsidy_of
 from sync.headquarters.money.tables import charges, settled_merchants, settlement_lines, settlement_steps, subsidy_terms
 from sync.headquarters.projection import Finding, Folded, Place
+from sync.headquarters.storage import insert_of
 from terminal.ledger.entry import Entry
 
 LOCK_SPACE: Final = 5_180_021  # of this room's advisory locks; any number that nothing else in this database uses
@@ -49,13 +49,7 @@ def settle(
     days = _days(connection, steps, now)
     rows = [_row(step, days[step.redemption], closed, terms, now) for step in steps]
     _add_steps(connection, rows)
-    sums: dict[tuple[Any, ...], list[int]] = {}
-    for row in rows:
-        line = sums.setdefault((row.merchant, row.month, row.day, row.kind, row.offer, row.share_bp), [0] * len(SUMS))
-        values = (1, row.units, row.list_fen, row.pay_fen, row.saving_fen, row.subsidy_fen)
-        for at, value in enumerate(values):
-            line[at] += value
-    _add_sums(connection, sums)
+    _add_sums(connection, ((_key(row), _sums(row)) for row in rows))
     _give_back_charges(connection, rows, closed, now)
     return ()
 
@@ -88,16 +82,16 @@ def add_lines(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None
 
     Each row has `KEYS` and `SUMS`, and may have more.
     """
+    _add_sums(connection, ((tuple(row[name] for name in KEYS), [row[name] for name in SUMS]) for row in rows))
+
+
+def _add_sums(connection: Connection, amounts: Iterable[tuple[tuple[Any, ...], Sequence[int]]]) -> None:
+    """Add amounts (in the order of `SUMS`) to the lines they belong to (`KEYS`)."""
     sums: dict[tuple[Any, ...], list[int]] = {}
-    for row in rows:
-        line = sums.setdefault(tuple(row[name] for name in KEYS), [0] * len(SUMS))
-        for at, name in enumerate(SUMS):
-            line[at] += row[name]
-    _add_sums(connection, sums)
-
-
-def _add_sums(connection: Connection, sums: Mapping[tuple[Any, ...], Sequence[int]]) -> None:
-    """Add `SUMS` to the lines of `KEYS`."""
+    for key, values in amounts:
+        line = sums.setdefault(key, [0] * len(SUMS))
+        for at, value in enumerate(values):
+            line[at] += value
     if sums:
         lines = [dict(zip((*KEYS, *SUMS), (*key, *sums[key]), strict=True)) for key in sorted(sums)]
         connection.execute(_added(connection.dialect.name), lines)
@@ -106,7 +100,7 @@ def _add_sums(connection: Connection, sums: Mapping[tuple[Any, ...], Sequence[in
 @lru_cache
 def _added(dialect: str) -> Any:
     """The statement that adds to lines: built once for each dialect."""
-    statement = (postgresql if dialect == "postgresql" else sqlite).insert(settlement_lines)
+    statement = insert_of(dialect, settlement_lines)
     added = {name: settlement_lines.c[name] + statement.excluded[name] for name in SUMS}
     return statement.on_conflict_do_update(index_elements=KEYS, set_=added)
 
@@ -200,6 +194,16 @@ def _row(step: Step, day: str, closed: Mapping[str, str], terms: Mapping[str, Se
         share_bp,
         subsidy_of(step.kept_fen, step.saving_fen, share_bp),
     )
+
+
+def _key(row: _Row) -> tuple[Any, ...]:
+    """`KEYS` of a step."""
+    return row.merchant, row.month, row.day, row.kind, row.offer, row.share_bp
+
+
+def _sums(row: _Row) -> tuple[int, ...]:
+    """`SUMS` of a step."""
+    return 1, row.units, row.list_fen, row.pay_fen, row.saving_fen, row.subsidy_fen
 
 
 def _give_back_charges(connection: Connection, rows: Sequence[_Row], closed: Mapping[str, str], now: datetime) -> None:

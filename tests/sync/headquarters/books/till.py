@@ -13,7 +13,6 @@ from fastapi import FastAPI
 from sync.agent import Agent
 from sync.book_feed import BookFeed
 from sync.enrolment import enrol, load_enrolment
-from sync.errors import LineDown
 from sync.feeds import Feeds, Source
 from sync.headquarters.app import create_app
 from sync.headquarters.books.desk import CampaignDesk
@@ -29,6 +28,7 @@ from terminal.ledger.ledger import Ledger
 from terminal.offers.book import LoadedBook
 from tests.sync.headquarters.books.campaign import EDITOR, WINTER, desk_of, released
 from tests.sync.headquarters.client import HandClock, hq_settings, served
+from tests.sync.headquarters.following import follow
 
 EVERYWHERE = Target(everywhere=True)
 
@@ -57,17 +57,11 @@ class Till:
         ledger = Ledger.open(self.directory / "ledger.sqlite", "bj-0001", self.clock)
         agent = Agent(ledger=ledger, data_dir=self.directory, url=self.url, clock=self.clock, feeds=(self.feed,))
         try:
-            for _ in range(20):
-                try:
-                    step = agent._step()  # the agent's own loop, without its thread
-                except LineDown:  # a busy machine's headquarters answers later than a heartbeat waits: it comes again
-                    continue
-                if not agent._fetch(step):
-                    return {name: error.code for name, error in agent.feed_faults().items()}
+            follow(agent)
+            return {name: error.code for name, error in agent.feed_faults().items()}
         finally:
             agent._on_close.close()
             ledger.close()
-        raise AssertionError("it never ends")
 
     def source(self) -> Source:
         enrolment = load_enrolment(self.directory)

@@ -20,7 +20,6 @@ from fastapi import FastAPI
 from sync.agent import Agent
 from sync.elsewhere import UsageElsewhere
 from sync.enrolment import enrol
-from sync.errors import LineDown
 from sync.grants import Leases, UsageFeed, Wants
 from sync.headquarters.arrivals import Arrivals
 from sync.headquarters.door import headquarters_key
@@ -45,11 +44,11 @@ from terminal.serving.hub import Hub
 from tests.fakes.clock import SteppedClock
 from tests.fakes.till import FIRST_EVENING, Till, open_till, winter_book
 from tests.sync.headquarters.client import HandClock, hq_settings, served
+from tests.sync.headquarters.following import follow
 
 POOL = "winter-film|pool|campaign=winter-2012|campaign=winter-2012"
 CINEMAS = (("gongren-julebu", "t01"), ("wudaokou", "t02"))
 NO_SLICES = {"other/offer": 1}
-EXCHANGES_MAX = 50  # until everything is pushed and fetched
 WAIT_S = 5.0  # of a hold in these tests: a loaded machine is not what they are about
 
 
@@ -100,15 +99,7 @@ class Cinema:
 
     def exchange(self) -> None:
         """Everything pushed, and every feed followed."""
-        for _ in range(EXCHANGES_MAX):
-            try:
-                step = self.agent._step()
-            except LineDown:  # a busy machine's headquarters answers later than a heartbeat waits: it comes again
-                continue
-            if not step.more and not self.agent._fetch(step):
-                break
-        else:
-            raise AssertionError("it never ends")
+        follow(self.agent)
         assert [str(each) for each in self.agent.feed_faults().values()] == []
 
     def close(self) -> None:
