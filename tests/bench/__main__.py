@@ -1,7 +1,7 @@
 """Measures what a queue feels, beside the raw limits of the same run.
 
     python -m tests.bench [answer] [confirm] [start] [ledger] [read] [quote] [replay] [roll] [ingest]
-                         [holds] [all] [--quick] [--cache PATH] [--stored N]
+                         [holds] [all] [--quick] [--cache PATH] [--stored N] [--cards N]
     python -m tests.bench fuzz [--minutes 10]
 
 Figures are medians with their spread; nothing here passes or fails, but for `fuzz`, which is no measurement, runs only
@@ -43,20 +43,21 @@ def main() -> int:
     )
     parser.add_argument("--minutes", type=float, help=f"of fuzzing (default {FUZZ_MINUTES:.0f})")
     parser.add_argument("--stored", type=int, help="entries there when ingest is measured again (a city: 10000000)")
+    parser.add_argument("--cards", type=int, help="on the list of members that headquarters imports (a city: 10000000)")
     options = parser.parse_args()
     wanted = set(PARTS) if not options.parts or "all" in options.parts else set(options.parts)
     if wanted - {FUZZ}:
         with tempfile.TemporaryDirectory(prefix="jingka-bench-") as directory:
             cache: Path = (options.cache or Path(directory)).resolve()
             cache.mkdir(parents=True, exist_ok=True)
-            measure(wanted, cache, quick=options.quick, stored=options.stored)
+            measure(wanted, cache, quick=options.quick, stored=options.stored, cards=options.cards)
     if FUZZ not in wanted:
         return 0
     minutes = options.minutes or (FUZZ_QUICK_MINUTES if options.quick else FUZZ_MINUTES)
     return fuzz(list(FUZZ_TARGETS), minutes, FUZZ_DIRECTORY)
 
 
-def measure(wanted: set[str], cache: Path, *, quick: bool, stored: int | None = None) -> None:
+def measure(wanted: set[str], cache: Path, *, quick: bool, stored: int | None = None, cards: int | None = None) -> None:
     """The parts one after another, each with an empty terminal and a full one."""
     full = QUICK if quick else FULL
     rounds, starts = (200, 3) if quick else (2000, 10)
@@ -74,7 +75,7 @@ def measure(wanted: set[str], cache: Path, *, quick: bool, stored: int | None = 
     if "quote" in wanted:
         quotes.measure(cache, quick=quick)
     if "roll" in wanted:
-        roll_import.measure_roll(LISTED_QUICK if quick else LISTED)
+        roll_import.measure_roll(cards or (LISTED_QUICK if quick else LISTED))
     if "ingest" in wanted:
         ingest.measure(quick=quick, stored=(STORED_QUICK if quick else STORED) if stored is None else stored)
     if "holds" in wanted:
