@@ -24,6 +24,9 @@ from sync.headquarters.roll.api import CHECKERS
 from sync.headquarters.roll.imports import ImportState, latest
 from sync.headquarters.roll.tables import members
 from sync.headquarters.tables import TerminalState, flags, terminals
+from sync.headquarters.vouchers.desk import CONFIRMERS
+from sync.headquarters.vouchers.lists import ListState
+from sync.headquarters.vouchers.lists import latest as latest_vouchers
 from terminal.membership.standing import Standing
 from terminal.serving.people import Role
 
@@ -52,6 +55,7 @@ def matters(connection: Connection, fleet: Fleet, now: datetime) -> list[Matter]
         *_quarantined(connection, fleet),
         *_frozen(connection),
         *_roll(connection),
+        *_vouchers(connection),
         *_findings(connection),
         *_overdue(connection, now),
         *_unclosed(connection, now),
@@ -100,6 +104,12 @@ def _roll(connection: Connection) -> Iterator[Matter]:
             suspicious = view.preview.suspicious
             key = "list-suspicious" if suspicious else "list"
             yield Matter(key, view.preview.changes, f"/roll/{view.id}", CHECKERS, grave=suspicious)
+
+
+def _vouchers(connection: Connection) -> Iterator[Matter]:
+    for view in latest_vouchers(connection, ONE_LIST):
+        if view.state is ListState.WAITING:
+            yield Matter("voucher-list", view.preview.changes, f"/vouchers/lists/{view.id}", CONFIRMERS)
 
 
 def _findings(connection: Connection) -> Iterator[Matter]:

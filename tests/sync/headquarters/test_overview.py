@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from datetime import UTC, date, datetime, timedelta
@@ -26,6 +27,7 @@ from sync.headquarters.remembered import HELD_S_MAX, Remembered
 from sync.headquarters.storage import Storage, open_storage
 from sync.headquarters.tables import OPEN_SALE, flags, redemptions, terminals
 from sync.headquarters.terminal_list import ROWS_SHOWN
+from sync.headquarters.vouchers.tables import voucher_lists
 from terminal.ledger.entry import GENESIS
 from terminal.serving.people import Role
 from tests.sync.headquarters.client import HandClock, add_operator, hq_settings, served, sign_in
@@ -148,6 +150,15 @@ def test_what_needs_a_person_is_one_short_list(storage: Storage) -> None:
     ]
     assert told[0] == Matter("quarantined", 1, "/terminals/bj-00000", (Role.OPERATOR,), "bj-00000", grave=True)
     assert [each.grave for each in told] == [True, True, False, False, False]
+
+
+def test_a_list_of_vouchers_waits_for_whoever_may_confirm_it(storage: Storage) -> None:
+    told = {"taken": 9, "repeated": 0, "rejected": 0, "new": 5, "changed": 1, "withdrawn": 2, "restored": 0}
+    row = {"at": NOON, "by": "e", "base_version": 0, "counts": json.dumps(told | {"unchanged": 1, "offers": ["o"]})}
+    with storage.write() as connection:
+        connection.execute(insert(voucher_lists), [row | {"state": each} for each in ("done", "waiting", "discarded")])
+        found = matters(connection, overview.fleet_now(connection, NOON, SKEW_MS_MAX), NOON)
+    assert found == [Matter("voucher-list", 8, "/vouchers/lists/2", (Role.EDITOR, Role.APPROVER))]
 
 
 def test_a_quiet_headquarters_asks_for_nobody(storage: Storage) -> None:
