@@ -46,7 +46,7 @@ from tests.bench.wire_load import (
     signed_bytes,
 )
 from tests.fakes.city import CINEMAS, OFFER, City
-from tests.fakes.postgres import PostgresCluster
+from tests.fakes.postgres import FOR_A_CITY, PostgresCluster
 from tests.sync.headquarters.written_ledger import WrittenLedger, sale
 
 RATE: Final = 200.0  # holds a second: what 720,000 sales an hour would ask for
@@ -107,7 +107,7 @@ def scene() -> Iterator[Scene]:
     """A fresh cluster and headquarters with the winter book released as people do it."""
     with (
         tempfile.TemporaryDirectory(prefix="jingka-bench-holds-") as directory,
-        PostgresCluster.start() as cluster,
+        PostgresCluster.start(FOR_A_CITY) as cluster,
         cluster.database() as url,
         City(Path(directory) / "city", url, terminals=0, pool=POOL, members=1) as city,
     ):

@@ -37,7 +37,7 @@ from tests.bench.figures import heading, line, passes
 from tests.bench.processes import free_port, running
 from tests.bench.site import TERMINAL, fill
 from tests.fakes import sales
-from tests.fakes.postgres import PostgresCluster
+from tests.fakes.postgres import FOR_A_CITY, PostgresCluster
 from tests.sync.headquarters.client import hq_settings
 from tests.sync.headquarters.written_ledger import MERCHANT, SITE, WrittenLedger
 
@@ -68,11 +68,11 @@ def measure(*, quick: bool, stored: int) -> None:
     sales = 1_500 if quick else 3_000
     heading(f"ingest: {TERMINALS} terminals, {2 * sales * TERMINALS // PASSES} entries a pass, batches of 500")
     stories = [_story(number, sales) for number in range(TERMINALS)]
-    with PostgresCluster.start() as cluster:
+    with PostgresCluster.start(FOR_A_CITY) as cluster:
         for filled in (0, stored) if stored else (0,):
             with cluster.database() as url:
                 _compare(url, stories, filled)
-    with PostgresCluster.start() as cluster, cluster.database() as url:
+    with PostgresCluster.start(FOR_A_CITY) as cluster, cluster.database() as url:
         _drain(url, 2_000 if quick else 100_000)
 
 

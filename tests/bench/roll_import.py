@@ -28,7 +28,7 @@ from terminal.membership.standing import MemberClass, Standing
 from terminal.membership.token import ProgrammeKey
 from terminal.serving.people import Person, Role
 from tests.bench.figures import Spread, heading, line
-from tests.fakes.postgres import PostgresCluster
+from tests.fakes.postgres import FOR_A_CITY, PostgresCluster
 
 KEY = ProgrammeKey(1, bytes(range(32)))
 BY = Person("bench", "bench", Role.OPERATOR)
@@ -41,7 +41,10 @@ CHANGES_AT_A_TILL = (1, 10_000, 100_000)
 def measure_roll(cards: int) -> None:
     """Everything, on a PostgreSQL of its own."""
     heading(f"the roll at headquarters, {cards:,} cards")
-    with tempfile.TemporaryDirectory(prefix="jingka-bench-roll-") as directory, PostgresCluster.start() as cluster:
+    with (
+        tempfile.TemporaryDirectory(prefix="jingka-bench-roll-") as directory,
+        PostgresCluster.start(FOR_A_CITY) as cluster,
+    ):
         folder = Path(directory)
         path = write_list(folder / "first.csv", cards, changed=False)
         _hashing(path, cards)

@@ -27,6 +27,7 @@ import psycopg
 from psycopg import sql
 
 BINARIES = Path("/usr/lib/postgresql")  # where Debian and Ubuntu put each version's programs
+FOR_A_CITY = Path(__file__).parents[2] / "config" / "examples" / "postgresql.conf"  # what docs/headquarters.md advises
 SERVER_USER = "postgres"  # the server refuses to run as root; Debian's package brings this account
 SUPERUSER = "jingka"  # the role the tests connect as
 START_S_MAX = 30.0
@@ -65,14 +66,20 @@ class PostgresCluster:
 
     @classmethod
     @contextmanager
-    def start(cls) -> Iterator[Self]:
-        """A fresh cluster, running until the block ends; its directory is removed with it."""
+    def start(cls, settings: Path | None = None) -> Iterator[Self]:
+        """A fresh cluster, running until the block ends; its directory is removed with it.
+
+        `settings`: a file of settings, as an administrator would put into the server's `conf.d`.
+        """
         directory = Path(tempfile.mkdtemp(prefix="jingka-pg-"))  # short: a socket's path may have 107 bytes
         try:
             if os.geteuid() == 0:
                 shutil.chown(directory, SERVER_USER, SERVER_USER)
             directory.chmod(0o711)  # the tests, under another account, must reach the socket
             cls._initialise(directory)
+            if settings is not None:
+                with (directory / "data" / "postgresql.conf").open("a", encoding="utf-8") as file:
+                    file.write(settings.read_text(encoding="utf-8"))
             cluster = cls(directory, cls._launch(directory))
             try:
                 cluster._wait_until_ready()
