@@ -90,7 +90,7 @@ def kinds_of(day: date) -> frozenset[DayKind] | None:
 
     try:
         off, holiday = chinese_calendar.get_holiday_detail(day)
-    except NotImplementedError:
+    except NotImplementedError:  # how the library says that it does not know the year
         return None
     if not off:
         return frozenset({DayKind.WORKDAY})

@@ -113,7 +113,6 @@ def _raw(
     filled: int,
 ) -> list[float]:
     """Entries a second of each pass; the table is filled once, and each pass brings terminals of its own."""
-    connection.execute("DROP TABLE IF EXISTS raw")
     connection.execute(RAW.format(RAW_KEY))
     if filled:
         connection.execute("INSERT INTO raw SELECT terminal, sequence, hash, body, received_at FROM entries")

@@ -1,4 +1,7 @@
-"""Frames come whole out of any slices, noise and floods; every fault is typed and the line is found again by itself."""
+"""Frames come whole out of any slices, noise and floods; every fault is typed and the line is found again by itself.
+
+Longer than most files here: every kind of frame goes through the same slices, noise and floods.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Requests and answers that hold, and every way in which one may not."""
+"""Requests and answers that hold, and every way in which one may not.
+
+Longer than most files here, for the ways to tamper are one table.
+"""
 
 from __future__ import annotations
 

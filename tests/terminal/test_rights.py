@@ -1,4 +1,7 @@
-"""The right to a sale at a whole till: local, from a slice, or held at headquarters; and what the cashier reads."""
+"""The right to a sale at a whole till: local, from a slice, or held at headquarters; and what the cashier reads.
+
+Longer than most files here: each way to the same right is told of one till, side by side.
+"""
 
 from __future__ import annotations
 

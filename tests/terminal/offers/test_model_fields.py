@@ -1,4 +1,7 @@
-"""Two bad values for every field of the model, each refused at its own path with a sentence that says what is right."""
+"""Two bad values for every field of the model, each refused at its own path with a sentence that says what is right.
+
+Longer than most files here, for it is one table that is held against the model: a field without two bad values fails.
+"""
 
 from __future__ import annotations
 

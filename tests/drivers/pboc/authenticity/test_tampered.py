@@ -1,4 +1,7 @@
-"""Every field of what an issuer and a chip sign, changed one at a time: each gives its own reason, none passes."""
+"""Every field of what an issuer and a chip sign, changed one at a time: each gives its own reason, none passes.
+
+Longer than most files here, for it is one table: what is missing from it shows only while it stands in one place.
+"""
 
 from __future__ import annotations
 

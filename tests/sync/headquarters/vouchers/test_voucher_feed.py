@@ -1,4 +1,7 @@
-"""The register at a till before a real headquarters: fetched whole or in changes, proved, or the old one goes on."""
+"""The register at a till before a real headquarters: fetched whole or in changes, proved, or the old one goes on.
+
+Longer than most files here: whole, in changes and refused are one conversation with one stand-in for the line.
+"""
 
 from __future__ import annotations
 
